@@ -1,1 +1,94 @@
-//! domain
+//! The rules of machine life.
+//!
+//! A pure library: no async, no I/O, no clock and no generator of its own. Whoever embeds it brings the time, and gets the
+//! same machine life from the same seed.
+//!
+//! # The way in
+//! 1. A [`Seed`] and a [`Behaviour`] (one of the [`Preset`]s, or your own) make [`Rules`].
+//! 2. [`Machine::create`] makes a machine at an [`Instant`].
+//! 3. [`Machine::request`] asks an [`Operation`] of it: a new machine and the [`MachineEvent`]s that made it, or a
+//!    [`Refusal`] that says why and what is allowed.
+//! 4. [`Machine::settle`] lets happen what is due: a boot ends, a machine fails, a repair begins.
+//! 5. [`fold`] makes the machine again from its events.
+//!
+//! ```
+//! use cloudm_domain::*;
+//!
+//! let seed = Seed::new(42)?;
+//! let rules = Rules::new(seed, Preset::Realistic.behaviour());
+//! let start = Instant::DEFAULT_START;
+//!
+//! let name: Name = "web-1".parse()?;
+//! let cluster_id = ClusterId::of(seed, &"web".parse()?, start, 0);
+//! let new = NewMachine {
+//!     id: MachineId::of(seed, cluster_id, &name, start, 0),
+//!     cluster_id,
+//!     name,
+//!     machine_type: "small".parse()?,
+//!     tags: Tags::default(),
+//!     protection: Protection::default(),
+//!     start: true,
+//! };
+//! let created = Machine::create(new, start, &rules);
+//! assert_eq!(created.machine.state, MachineState::Provisioning);
+//!
+//! let later = start.plus("10m".parse()?);
+//! let settled = created.machine.clone().settle(later, &rules);
+//! assert_eq!(settled.machine.state, MachineState::Running);
+//!
+//! let history = created.events.iter().chain(&settled.events);
+//! assert_eq!(fold(history)?, settled.machine);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What holds
+//! - **Observation changes nothing**: `settle(settle(m, t1), t2) == settle(m, t2)` for t1 ≤ t2.
+//! - **A version counts events**, and (machine, version) names one event.
+//! - **Draws have names** ([`Draws`]): what happens to one machine does not depend on what is asked of another, or when.
+//! - **Rules are timelines** ([`Timeline`]): a step uses what held at its instant.
+//! - **A machine is the fold of its events.**
+//!
+//! The table of the lifecycle is [`TRANSITIONS`], with [`ALREADY_SO`].
+
+mod behaviour;
+mod catalogue;
+mod clock;
+mod cluster;
+mod distribution;
+mod draw;
+mod event;
+mod id;
+mod lifecycle;
+mod machine;
+mod name;
+mod preset;
+mod request;
+mod rules;
+mod seed;
+mod selector;
+mod settle;
+mod time;
+
+pub use behaviour::{Behaviour, InvalidBehaviour, InvalidOdds, Odds, Timing};
+pub use catalogue::{Catalogue, InvalidCatalogue, MachineType, Region};
+pub use clock::{Clock, InvalidRate, Rate, WallMillis};
+pub use cluster::{Cluster, ClusterEdit};
+pub use distribution::{Bounds, Distribution, InvalidDistribution};
+pub use draw::{Draw, DrawName, Draws, Purpose};
+pub use event::{Change, Created, Entered, EventKind, FoldError, MachineEvent, fold};
+pub use id::{ClusterId, IdBytes, Incarnation, InvalidId, MachineId};
+pub use lifecycle::{
+    ALREADY_SO, Cause, MachineState, Operation, TRANSITIONS, Transition, UnknownCode, When, already_so,
+    operations_from, transition,
+};
+pub use machine::{
+    InProgress, InvalidMachine, Machine, MachineData, NewMachine, Outcome, Protection, Reason, Step, StepKind,
+};
+pub use name::{Code, InvalidTags, InvalidText, Name, Tag, Tags, WorldName};
+pub use preset::Preset;
+pub use request::{Command, Edit, Refusal, Request};
+pub use rules::{NotLater, Rules, Timeline};
+pub use seed::{InvalidSeed, Seed};
+pub use selector::{ClusterRef, InvalidOrder, InvalidSelector, NamePattern, Order, OrderKey, Selector, SelectorField};
+pub use settle::TooManySteps;
+pub use time::{Instant, InvalidInstant, InvalidSpan, Span};

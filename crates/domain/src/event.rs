@@ -1,0 +1,256 @@
+//! Events: what happened to a machine, small enough to keep for ever.
+//!
+//! Events are the only thing that changes a machine. [`fold`] makes the machine from its events, so its history is the
+//! whole truth about it.
+
+use crate::id::{ClusterId, MachineId};
+use crate::lifecycle::{Cause, MachineState};
+use crate::machine::{InProgress, Machine, MachineData, Protection, Reason, Step, StepKind};
+use crate::name::{Code, Name, Tags};
+use crate::time::Instant;
+
+/// One fact that happened to a machine. (machine, version) names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct MachineEvent {
+    /// The machine.
+    pub machine: MachineId,
+    /// The machine's version with it: the first event has 1.
+    pub version: u64,
+    /// When it happened: for what was due, the instant at which it was due, however late it was written.
+    pub at: Instant,
+    /// What happened.
+    pub change: Change,
+}
+
+/// What an event changed. It carries what was drawn, so that a fold needs no rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Change {
+    /// The machine was made and entered PROVISIONING.
+    Created(Box<Created>),
+    /// A client changed its name, tags or protection; what is absent stayed.
+    Edited {
+        /// The new name.
+        name: Option<Name>,
+        /// The new tags.
+        tags: Option<Tags>,
+        /// The new protection.
+        protection: Option<Protection>,
+    },
+    /// A client asked for it to be forgotten once it is TERMINATED.
+    DeleteRequested,
+    /// It entered a state.
+    Entered(Entered),
+}
+
+/// The first event of a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Created {
+    /// Its cluster.
+    pub cluster_id: ClusterId,
+    /// Its name.
+    pub name: Name,
+    /// Its machine type.
+    pub machine_type: Code,
+    /// Its tags.
+    pub tags: Tags,
+    /// Its protection.
+    pub protection: Protection,
+    /// The resting state in which its creation ends.
+    pub to: MachineState,
+    /// What was drawn to happen next.
+    pub next: Option<Step>,
+}
+
+/// A state was entered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Entered {
+    /// The state.
+    pub state: MachineState,
+    /// What brought it about.
+    pub cause: Cause,
+    /// The resting state in which the transition ends; `state` itself at its end.
+    pub to: MachineState,
+    /// What was drawn to happen next.
+    pub next: Option<Step>,
+    /// Why, where nobody asked for it.
+    pub reason: Option<Reason>,
+    /// The machine type on its way, for a RESIZE.
+    pub machine_type: Option<Code>,
+}
+
+crate::lifecycle::codes! {
+    /// The kind of an event, for people and counts.
+    EventKind {
+        /// The machine was made.
+        Created = 1 "CREATED",
+        /// Its name, tags or protection were changed.
+        Edited = 2 "EDITED",
+        /// Its deletion was asked for.
+        DeleteRequested = 3 "DELETE_REQUESTED",
+        /// It entered a state.
+        StateEntered = 4 "STATE_ENTERED",
+    }
+}
+
+impl Change {
+    /// Its kind.
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::Created(_) => EventKind::Created,
+            Self::Edited { .. } => EventKind::Edited,
+            Self::DeleteRequested => EventKind::DeleteRequested,
+            Self::Entered(_) => EventKind::StateEntered,
+        }
+    }
+
+    pub(crate) fn created(data: &MachineData) -> Self {
+        Self::Created(Box::new(Created {
+            cluster_id: data.cluster_id,
+            name: data.name.clone(),
+            machine_type: data.machine_type.clone(),
+            tags: data.tags.clone(),
+            protection: data.protection,
+            to: data.in_progress.as_ref().map_or(data.state, |change| change.to),
+            next: data.next,
+        }))
+    }
+}
+
+/// Why events do not make a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// There is no event.
+    #[error("a machine has at least one event")]
+    Empty,
+    /// The first event is not the creation, or a later one is.
+    #[error("the creation is the first event and no other")]
+    Creation,
+    /// An event is of another machine, does not have the next version, or is earlier than the one before.
+    #[error("version {version} is not the next event of this machine")]
+    OutOfOrder {
+        /// The version of the event.
+        version: u64,
+    },
+}
+
+/// The machine that these events made: all of one machine, from its creation, in order.
+///
+/// # Errors
+/// When the events are not of one machine, or not all of them up to the last.
+pub fn fold<'a>(events: impl IntoIterator<Item = &'a MachineEvent>) -> Result<Machine, FoldError> {
+    let mut events = events.into_iter();
+    let mut machine = begin(events.next().ok_or(FoldError::Empty)?)?;
+    for event in events {
+        machine.apply(event)?;
+    }
+    Ok(machine)
+}
+
+fn begin(event: &MachineEvent) -> Result<Machine, FoldError> {
+    let Change::Created(created) = &event.change else { return Err(FoldError::Creation) };
+    if event.version != 1 {
+        return Err(FoldError::OutOfOrder { version: event.version });
+    }
+    let created = created.as_ref().clone();
+    Ok(Machine::from_data(MachineData {
+        id: event.machine,
+        cluster_id: created.cluster_id,
+        name: created.name,
+        machine_type: created.machine_type,
+        tags: created.tags,
+        protection: created.protection,
+        state: MachineState::Provisioning,
+        state_changed_at: event.at,
+        in_progress: Some(InProgress { cause: Cause::Create, from: None, to: created.to, machine_type: None }),
+        next: created.next,
+        reason: None,
+        deleted: false,
+        ordinal: 1,
+        version: 1,
+        created_at: event.at,
+        updated_at: event.at,
+    }))
+}
+
+impl Machine {
+    /// Lets the next event happen to it.
+    ///
+    /// # Errors
+    /// When the event is not this machine's next.
+    pub fn apply(&mut self, event: &MachineEvent) -> Result<(), FoldError> {
+        if event.machine != self.id || event.version != self.version + 1 || event.at < self.updated_at {
+            return Err(FoldError::OutOfOrder { version: event.version });
+        }
+        if matches!(event.change, Change::Created(_)) {
+            return Err(FoldError::Creation);
+        }
+        self.data_mut().apply(event.at, &event.change);
+        Ok(())
+    }
+
+    /// Makes the change happen at `at`, as the machine's next event.
+    pub(crate) fn happen(&mut self, at: Instant, change: Change) -> MachineEvent {
+        self.data_mut().apply(at, &change);
+        MachineEvent { machine: self.id, version: self.version, at, change }
+    }
+}
+
+impl MachineData {
+    fn apply(&mut self, at: Instant, change: &Change) {
+        self.version += 1;
+        self.updated_at = at;
+        match change {
+            Change::Created(_) => {}
+            Change::Edited { name, tags, protection } => {
+                name.clone_into_place(&mut self.name);
+                tags.clone_into_place(&mut self.tags);
+                protection.clone_into_place(&mut self.protection);
+            }
+            Change::DeleteRequested => {
+                self.deleted = true;
+                if self.state == MachineState::Terminated {
+                    self.next = Some(Step { at, kind: StepKind::Forget });
+                }
+            }
+            Change::Entered(entered) => self.enter(at, entered),
+        }
+    }
+
+    fn enter(&mut self, at: Instant, entered: &Entered) {
+        let left = self.in_progress.take();
+        if entered.cause == Cause::Resize
+            && !entered.state.is_active()
+            && let Some(machine_type) = left.and_then(|change| change.machine_type)
+        {
+            self.machine_type = machine_type;
+        }
+        self.in_progress = entered.state.is_active().then(|| InProgress {
+            cause: entered.cause,
+            from: Some(self.state),
+            to: entered.to,
+            machine_type: entered.machine_type.clone(),
+        });
+        self.state = entered.state;
+        self.state_changed_at = at;
+        self.next = entered.next;
+        self.reason = entered.reason;
+        self.ordinal += 1;
+    }
+}
+
+/// Replaces a value where there is a new one.
+trait CloneIntoPlace<T> {
+    fn clone_into_place(&self, place: &mut T);
+}
+
+impl<T: Clone> CloneIntoPlace<T> for Option<T> {
+    fn clone_into_place(&self, place: &mut T) {
+        if let Some(value) = self {
+            *place = value.clone();
+        }
+    }
+}

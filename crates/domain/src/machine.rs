@@ -1,0 +1,303 @@
+//! The machine: what it is, how it is made and read back.
+
+use std::ops::Deref;
+
+use crate::event::{Change, MachineEvent};
+use crate::id::{ClusterId, MachineId};
+use crate::lifecycle::{Cause, MachineState, Operation};
+use crate::name::{Code, Name, Tags};
+use crate::rules::Rules;
+use crate::time::Instant;
+
+/// Operations that a machine refuses, forced or not, until its protection is taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Protection {
+    /// Whether it refuses STOP.
+    pub stop: bool,
+    /// Whether it refuses TERMINATE and deletion.
+    pub terminate: bool,
+}
+
+impl Protection {
+    /// Whether it refuses `operation`.
+    pub fn refuses(self, operation: Operation) -> bool {
+        match operation {
+            Operation::Stop => self.stop,
+            Operation::Terminate => self.terminate,
+            _ => false,
+        }
+    }
+}
+
+/// The change in progress of a machine in an active state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct InProgress {
+    /// What brought it about.
+    pub cause: Cause,
+    /// The state the machine left for the active one; none for a creation.
+    pub from: Option<MachineState>,
+    /// The resting state in which it ends.
+    pub to: MachineState,
+    /// The machine type it gives, for a RESIZE.
+    pub machine_type: Option<Code>,
+}
+
+/// What a machine does by itself at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[repr(u8)]
+pub enum StepKind {
+    /// It goes on, to the next state of its transition.
+    Proceed = 1,
+    /// It fails.
+    Fail = 2,
+    /// Its repair begins.
+    Repair = 3,
+    /// It is forgotten: from then on it does not exist. No event tells, for nothing is left to happen to it.
+    Forget = 4,
+}
+
+impl StepKind {
+    /// The number that stores use. It never changes its meaning.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The one with this number, if any.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Proceed, Self::Fail, Self::Repair, Self::Forget].into_iter().find(|kind| kind.number() == number)
+    }
+}
+
+/// The next thing that happens to a machine by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Step {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub kind: StepKind,
+}
+
+crate::lifecycle::codes! {
+    /// Why a machine is in its state, where nobody asked for it.
+    Reason {
+        /// Its transition went wrong.
+        TransitionFailed = 1 "TRANSITION_FAILED",
+        /// It failed while RUNNING.
+        Crashed = 2 "CRASHED",
+        /// The world is repairing it.
+        UnderRepair = 3 "UNDER_REPAIR",
+        /// The world has repaired it.
+        Repaired = 4 "REPAIRED",
+        /// The world is moving it.
+        Migrated = 5 "MIGRATED",
+    }
+}
+
+impl Reason {
+    /// The reason in a sentence.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::TransitionFailed => "The transition did not succeed.",
+            Self::Crashed => "The machine failed while it was running.",
+            Self::UnderRepair => "The machine is being repaired after a failure.",
+            Self::Repaired => "The machine was repaired after a failure.",
+            Self::Migrated => "The machine was moved to another host.",
+        }
+    }
+}
+
+/// All that is known of a machine: the form in which stores keep it.
+///
+/// A [`Machine`] gives these fields to read; only events change them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct MachineData {
+    /// Its id, for ever.
+    pub id: MachineId,
+    /// The cluster it is in, for ever.
+    pub cluster_id: ClusterId,
+    /// Its name, unique in its cluster until it is TERMINATED.
+    pub name: Name,
+    /// Its machine type.
+    pub machine_type: Code,
+    /// Its tags.
+    pub tags: Tags,
+    /// What it refuses.
+    pub protection: Protection,
+    /// Where it is in its life.
+    pub state: MachineState,
+    /// When it entered that state.
+    pub state_changed_at: Instant,
+    /// The change in progress: there is one exactly in active states.
+    pub in_progress: Option<InProgress>,
+    /// What happens next by itself. A machine in an active state without it is stuck.
+    pub next: Option<Step>,
+    /// Why it is in its state, where nobody asked for it.
+    pub reason: Option<Reason>,
+    /// Whether its deletion was asked for: it is forgotten once TERMINATED.
+    pub deleted: bool,
+    /// How many states it has entered.
+    pub ordinal: u32,
+    /// How many events it has had.
+    pub version: u64,
+    /// When it was created.
+    pub created_at: Instant,
+    /// When its last event happened.
+    pub updated_at: Instant,
+}
+
+/// Data that no machine can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no machine is like this: {0}")]
+pub struct InvalidMachine(&'static str);
+
+/// A machine: [`MachineData`] that only events change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine(MachineData);
+
+impl Deref for Machine {
+    type Target = MachineData;
+
+    fn deref(&self) -> &MachineData {
+        &self.0
+    }
+}
+
+impl From<Machine> for MachineData {
+    fn from(machine: Machine) -> Self {
+        machine.0
+    }
+}
+
+impl TryFrom<MachineData> for Machine {
+    type Error = InvalidMachine;
+
+    /// The machine that was stored as `data`.
+    fn try_from(data: MachineData) -> Result<Self, InvalidMachine> {
+        let wrong = if data.state.is_active() != data.in_progress.is_some() {
+            "a change is in progress exactly in active states"
+        } else if data.next.is_some_and(|step| !data.may_do(step.kind)) {
+            "its next step does not fit its state"
+        } else if data.version == 0 || data.ordinal == 0 {
+            "it has had its creation at least"
+        } else if data.created_at > data.state_changed_at || data.state_changed_at > data.updated_at {
+            "its instants are in order"
+        } else {
+            return Ok(Self(data));
+        };
+        Err(InvalidMachine(wrong))
+    }
+}
+
+impl MachineData {
+    fn may_do(&self, kind: StepKind) -> bool {
+        match kind {
+            StepKind::Proceed => self.state.is_active(),
+            StepKind::Fail => self.state.may_fail(),
+            StepKind::Repair => self.state == MachineState::Failed,
+            StepKind::Forget => self.state == MachineState::Terminated,
+        }
+    }
+}
+
+/// What a machine is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMachine {
+    /// Its id.
+    pub id: MachineId,
+    /// Its cluster.
+    pub cluster_id: ClusterId,
+    /// Its name.
+    pub name: Name,
+    /// Its machine type.
+    pub machine_type: Code,
+    /// Its tags.
+    pub tags: Tags,
+    /// What it refuses.
+    pub protection: Protection,
+    /// Whether it goes on to RUNNING; else it ends STOPPED.
+    pub start: bool,
+}
+
+/// What came of a command: the machine as it is now and the events that made it so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The machine.
+    pub machine: Machine,
+    /// What happened, settling included; its version grew by their number.
+    pub events: Vec<MachineEvent>,
+    /// Whether the command itself changed anything; false where it found its work done.
+    pub changed: bool,
+}
+
+impl Machine {
+    /// Makes a machine at `now` and lets happen what takes no time.
+    pub fn create(new: NewMachine, now: Instant, rules: &Rules) -> Outcome {
+        let mut data = MachineData {
+            id: new.id,
+            cluster_id: new.cluster_id,
+            name: new.name,
+            machine_type: new.machine_type,
+            tags: new.tags,
+            protection: new.protection,
+            state: MachineState::Provisioning,
+            state_changed_at: now,
+            in_progress: Some(InProgress {
+                cause: Cause::Create,
+                from: None,
+                to: if new.start { MachineState::Running } else { MachineState::Stopped },
+                machine_type: None,
+            }),
+            next: None,
+            reason: None,
+            deleted: false,
+            ordinal: 1,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        data.next = data.draw_next(rules);
+        let created = MachineEvent { machine: data.id, version: 1, at: now, change: Change::created(&data) };
+        let mut outcome = Self(data).settle(now, rules);
+        outcome.events.insert(0, created);
+        outcome.changed = true;
+        outcome
+    }
+
+    /// When the active state it is in ends; none at rest, or where it is stuck.
+    pub fn due_at(&self) -> Option<Instant> {
+        self.next.filter(|_| self.state.is_active()).map(|step| step.at)
+    }
+
+    /// Whether it is in an active state without an end of its own.
+    pub fn is_stuck(&self) -> bool {
+        self.state.is_active() && self.next.is_none()
+    }
+
+    /// Whether it holds its name: until it is TERMINATED.
+    pub fn holds_name(&self) -> bool {
+        self.state != MachineState::Terminated
+    }
+
+    /// Whether, at `now`, it does not exist any more.
+    pub fn is_forgotten(&self, now: Instant) -> bool {
+        self.next.is_some_and(|step| step.kind == StepKind::Forget && step.at <= now)
+    }
+
+    /// The operations that, not forced, would change it now.
+    pub fn allowed_operations(&self) -> Vec<Operation> {
+        crate::lifecycle::operations_from(self.state).filter(|operation| !self.protection.refuses(*operation)).collect()
+    }
+
+    pub(crate) fn data_mut(&mut self) -> &mut MachineData {
+        &mut self.0
+    }
+
+    pub(crate) fn from_data(data: MachineData) -> Self {
+        Self(data)
+    }
+}

@@ -1,0 +1,100 @@
+//! Rules as timelines: each is kept with the virtual instant from which it holds.
+
+use crate::behaviour::Behaviour;
+use crate::draw::Draws;
+use crate::seed::Seed;
+use crate::time::{Instant, Span};
+
+/// An entry that does not come after the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a rule holds from an instant after the one before it")]
+pub struct NotLater;
+
+/// A value that changes at known instants.
+///
+/// A step uses what held at its own instant, so a change needs no sweep over the fleet and a machine settled late ends
+/// as one settled early. That rests on one duty of whoever changes a rule: it holds from an instant that the world's
+/// clock has not shown yet (now and a millisecond; the clock is moved there with it), so that no step of that instant
+/// was taken before.
+///
+/// ```
+/// use cloudm_domain::{Instant, Span, Timeline};
+/// let later = Instant::DEFAULT_START.plus(Span::from_secs(60));
+/// let mut timeline = Timeline::new("slow");
+/// timeline.push(later, "fast")?;
+/// assert_eq!(timeline.at(Instant::DEFAULT_START), &"slow");
+/// assert_eq!(timeline.at(later), &"fast");
+/// # Ok::<(), cloudm_domain::NotLater>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Timeline<T> {
+    first: T,
+    later: Vec<(Instant, T)>,
+}
+
+impl<T> Timeline<T> {
+    /// What holds from the beginning.
+    pub const fn new(first: T) -> Self {
+        Self { first, later: Vec::new() }
+    }
+
+    /// Lets `value` hold from `from`.
+    ///
+    /// # Errors
+    /// When `from` is not after the last change.
+    pub fn push(&mut self, from: Instant, value: T) -> Result<(), NotLater> {
+        if self.later.last().is_some_and(|(last, _)| *last >= from) {
+            return Err(NotLater);
+        }
+        self.later.push((from, value));
+        Ok(())
+    }
+
+    /// What holds at `instant`.
+    pub fn at(&self, instant: Instant) -> &T {
+        let reached = self.later.partition_point(|(from, _)| *from <= instant);
+        reached.checked_sub(1).map_or(&self.first, |last| &self.later[last].1)
+    }
+}
+
+/// The rules of a world: everything, but a machine itself, that decides what happens to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    /// The draws of the world's seed.
+    pub draws: Draws,
+    /// How long things take and how often they fail.
+    pub behaviour: Timeline<Behaviour>,
+    /// How long a TERMINATED machine stays readable.
+    pub retention: Timeline<Span>,
+}
+
+impl Rules {
+    /// How long a TERMINATED machine stays readable unless told otherwise: an hour.
+    pub const DEFAULT_RETENTION: Span = Span::from_secs(3600);
+
+    /// Rules with this behaviour from the beginning.
+    pub fn new(seed: Seed, behaviour: Behaviour) -> Self {
+        Self {
+            draws: Draws::new(seed),
+            behaviour: Timeline::new(behaviour),
+            retention: Timeline::new(Self::DEFAULT_RETENTION),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_comes_after_the_last() {
+        let mut timeline = Timeline::new(0);
+        let at = |millis| Instant::from_millis(millis).unwrap();
+        timeline.push(at(10), 1).unwrap();
+        assert_eq!(timeline.push(at(10), 2), Err(NotLater));
+        timeline.push(at(11), 2).unwrap();
+        let seen: Vec<_> = (9..13).map(|millis| *timeline.at(at(millis))).collect();
+        assert_eq!(seen, [0, 1, 2, 2]);
+    }
+}

@@ -1,0 +1,131 @@
+//! Settling: bringing a machine from its last known moment to now.
+
+use crate::behaviour::Behaviour;
+use crate::distribution::exponential;
+use crate::draw::{Draw, DrawName, Purpose};
+use crate::event::{Change, Entered, MachineEvent};
+use crate::lifecycle::{self, Cause, MachineState};
+use crate::machine::{Machine, MachineData, Outcome, Reason, Step, StepKind};
+use crate::rules::Rules;
+use crate::time::{Instant, Span};
+
+/// More happened to a machine than was to be walked through at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more than {limit} things happened to the machine since it was last settled")]
+pub struct TooManySteps {
+    /// The bound that was met.
+    pub limit: usize,
+}
+
+impl Machine {
+    /// Lets everything happen that was due up to `now`.
+    ///
+    /// Settling is pure and needs no order: `settle(settle(m, t1), t2) == settle(m, t2)` for all t1 ≤ t2. What was due has
+    /// its due time as its instant. The cost is the number of things that happened, not the time that passed, and it has
+    /// no bound; a server uses [`Machine::settle_within`].
+    ///
+    /// `changed` of the outcome says whether anything happened.
+    pub fn settle(self, now: Instant, rules: &Rules) -> Outcome {
+        let mut machine = self;
+        let mut events = Vec::new();
+        while let Some(event) = machine.step(now, rules) {
+            events.push(event);
+        }
+        Outcome { machine, changed: !events.is_empty(), events }
+    }
+
+    /// Settles as [`Machine::settle`] does, but gives up after `limit` things that happened.
+    ///
+    /// # Errors
+    /// When there was more; the machine is never shown half way.
+    pub fn settle_within(self, limit: usize, now: Instant, rules: &Rules) -> Result<Outcome, TooManySteps> {
+        let mut machine = self;
+        let mut events = Vec::new();
+        while let Some(event) = machine.step(now, rules) {
+            if events.len() == limit {
+                return Err(TooManySteps { limit });
+            }
+            events.push(event);
+        }
+        Ok(Outcome { machine, changed: !events.is_empty(), events })
+    }
+
+    /// Whether something is due at `now` that was not yet let happen.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.next.is_some_and(|step| step.at <= now && step.kind != StepKind::Forget)
+    }
+
+    fn step(&mut self, now: Instant, rules: &Rules) -> Option<MachineEvent> {
+        let step = self.next.filter(|step| step.at <= now)?;
+        let (state, cause, to) = match step.kind {
+            StepKind::Forget => return None,
+            StepKind::Fail => (MachineState::Failed, Cause::Failure, MachineState::Failed),
+            StepKind::Repair => (MachineState::Repairing, Cause::Repair, MachineState::Running),
+            StepKind::Proceed => {
+                let change = self.in_progress.as_ref()?;
+                (lifecycle::state_after(change.cause, self.state, change.to), change.cause, change.to)
+            }
+        };
+        let resize = self.in_progress.as_ref().and_then(|change| change.machine_type.clone());
+        Some(self.enter(step.at, Entered { state, cause, to, next: None, reason: None, machine_type: resize }, rules))
+    }
+
+    /// Enters a state at `at`: draws what happens next and finds the reason.
+    pub(crate) fn enter(&mut self, at: Instant, mut entered: Entered, rules: &Rules) -> MachineEvent {
+        entered.reason = reason(entered.cause, self.state, entered.state);
+        entered.machine_type = entered.machine_type.filter(|_| entered.state == MachineState::Updating);
+        entered.next = next_step(self, self.ordinal + 1, at, entered.state, rules);
+        self.happen(at, Change::Entered(entered))
+    }
+}
+
+impl MachineData {
+    /// What happens next to a machine that has just entered its state.
+    pub(crate) fn draw_next(&self, rules: &Rules) -> Option<Step> {
+        next_step(self, self.ordinal, self.state_changed_at, self.state, rules)
+    }
+}
+
+fn reason(cause: Cause, from: MachineState, state: MachineState) -> Option<Reason> {
+    match cause {
+        Cause::Failure if from == MachineState::Running => Some(Reason::Crashed),
+        Cause::Failure => Some(Reason::TransitionFailed),
+        Cause::Repair if state.is_active() => Some(Reason::UnderRepair),
+        Cause::Repair => Some(Reason::Repaired),
+        Cause::Migration => Some(Reason::Migrated),
+        _ => None,
+    }
+}
+
+/// What happens by itself to a machine that enters `state` at `at`, by the rules of that instant.
+fn next_step(machine: &MachineData, ordinal: u32, at: Instant, state: MachineState, rules: &Rules) -> Option<Step> {
+    let behaviour = rules.behaviour.at(at);
+    let after = |span: Span, kind| Some(Step { at: at.plus(span), kind });
+    let draw = || rules.draws.draw(&DrawName { machine: machine.id, ordinal, purpose: Purpose::NextStep, attempt: 0 });
+    match state {
+        MachineState::Running => {
+            let mean = behaviour.mean_time_between_failures?;
+            let span = Span::from_millis(libm::round(exponential(mean, &draw())) as u64);
+            after(span.max(Behaviour::SHORTEST_FAILURE_CYCLE), StepKind::Fail)
+        }
+        MachineState::Failed => {
+            let span = behaviour.repair_after?.sample(&draw());
+            after(span.max(Behaviour::SHORTEST_FAILURE_CYCLE), StepKind::Repair)
+        }
+        MachineState::Terminated if machine.deleted => after(Span::ZERO, StepKind::Forget),
+        MachineState::Terminated => after(*rules.retention.at(at), StepKind::Forget),
+        _ => active_step(behaviour, state, draw).and_then(|(span, kind)| after(span, kind)),
+    }
+}
+
+/// How an active state ends and after how long; nothing where it sticks, or at rest.
+fn active_step(behaviour: &Behaviour, state: MachineState, draw: impl Fn() -> Draw) -> Option<(Span, StepKind)> {
+    let timing = behaviour.timing(state)?;
+    let (stick, fail) = (timing.stick.as_millionths(), timing.fail.as_millionths());
+    let draw = draw();
+    match draw.millionth() {
+        n if n < stick => None,
+        n if n - stick < fail && state.may_fail() => Some((timing.duration.sample(&draw), StepKind::Fail)),
+        _ => Some((timing.duration.sample(&draw), StepKind::Proceed)),
+    }
+}
