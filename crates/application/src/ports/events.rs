@@ -1,0 +1,56 @@
+//! The history of a world.
+
+use async_trait::async_trait;
+use cloudm_domain::{MachineEvent, MachineId};
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+
+/// Where one is in the stream of commits of a world. Only the store that made it can read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position(pub Vec<u8>);
+
+/// An event and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PositionedEvent {
+    /// Where it stands: whoever goes on after this position meets what was committed later.
+    pub position: Position,
+    /// The event.
+    pub event: MachineEvent,
+}
+
+/// Which events to read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventQuery {
+    /// Only those of this machine.
+    pub machine: Option<MachineId>,
+    /// Only those after this position.
+    pub after: Option<Position>,
+    /// The most events in the page; at least 1.
+    pub limit: usize,
+}
+
+/// A page of events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventPage {
+    /// The events, in the order in which they were committed; those of one machine in the order of their versions.
+    pub events: Vec<PositionedEvent>,
+    /// Whether there were more when the page was read.
+    pub more: bool,
+}
+
+/// The history of a world.
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait EventStore: Send + Sync {
+    /// The position after all that is committed now. MUST be valid before the first event too.
+    async fn position(&self) -> Result<Position, StoreError>;
+
+    /// A page of events, the earliest committed first.
+    ///
+    /// Going on from page to page by the position of the last event MUST meet each event exactly once, also those
+    /// committed meanwhile, and those of one machine in the order of their versions. The events of a machine stay when it
+    /// is forgotten. A position of another store or world MUST fail as [`StoreError::UnknownPosition`] where that can be
+    /// seen. MUST find the page by an index.
+    async fn page(&self, query: &EventQuery) -> Result<EventPage, StoreError>;
+}

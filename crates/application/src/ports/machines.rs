@@ -1,0 +1,161 @@
+//! Machines.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloudm_domain::{Cluster, ClusterId, Instant, Machine, MachineEvent, MachineId, Name, Order, OrderKey, Selector};
+use serde::{Deserialize, Serialize};
+
+use super::{KeptAnswer, StoreError};
+
+/// A write of one machine, with its events and the answer to keep: the only kind of write to a machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// What to write.
+    pub write: MachineWrite,
+    /// What happened, in order; the first has the version after the expected one, or 1.
+    pub events: Vec<MachineEvent>,
+    /// The answer to keep with it.
+    pub keep: Option<KeptAnswer>,
+}
+
+/// What to write of a machine.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MachineWrite {
+    /// Make it.
+    Create(Machine),
+    /// Replace the one with its id, where that has the expected version.
+    Update {
+        /// The version it must have.
+        expected: u64,
+        /// What replaces it.
+        machine: Machine,
+    },
+    /// Forget the machine, where it has the expected version. Its events stay.
+    Remove {
+        /// The machine.
+        id: MachineId,
+        /// The version it must have.
+        expected: u64,
+    },
+}
+
+/// Why a machine was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// It does not have the expected version, or does not exist.
+    #[error("the machine has changed")]
+    Conflict,
+    /// Another machine of the cluster, not TERMINATED, has the name.
+    #[error("the name is taken")]
+    NameTaken,
+    /// The id was used before, also by a machine that exists no more.
+    #[error("the id was used before")]
+    IdUsed,
+    /// The cluster to make it in does not exist.
+    #[error("the cluster does not exist")]
+    NoCluster,
+    /// An answer is kept under the key and has not expired.
+    #[error("the idempotency key was used")]
+    KeyTaken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A machine with its cluster, both as they were at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlacedMachine {
+    /// The machine, as it was last written: not settled.
+    pub machine: Machine,
+    /// The cluster it is in.
+    pub cluster: Arc<Cluster>,
+}
+
+/// Where a machine stands in an order. A machine's key of creation never changes; that of its name changes with it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SortKey {
+    /// In order of creation.
+    CreatedAt(Instant, MachineId),
+    /// In order of names.
+    Name(Name, MachineId),
+}
+
+impl SortKey {
+    /// Where `machine` stands in the order by `key`.
+    pub fn of(machine: &Machine, key: OrderKey) -> Self {
+        match key {
+            OrderKey::CreatedAt => Self::CreatedAt(machine.created_at, machine.id),
+            OrderKey::Name => Self::Name(machine.name.clone(), machine.id),
+        }
+    }
+}
+
+/// Which machines to list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MachineQuery {
+    /// Which.
+    pub selector: Selector,
+    /// In what order.
+    pub order: Order,
+    /// Only those that come after this key in that order. Its kind is that of the order.
+    pub after: Option<SortKey>,
+    /// The most machines in the page; at least 1.
+    pub limit: usize,
+}
+
+/// A page of machines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MachinePage {
+    /// The machines, in order.
+    pub machines: Vec<PlacedMachine>,
+    /// The key after which the next page begins; none where there is no more. It may be the key of a machine that was
+    /// examined and left out.
+    pub next: Option<SortKey>,
+}
+
+/// The machines of a world.
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait MachineStore: Send + Sync {
+    /// The machine with this id and its cluster, as both were at one moment.
+    ///
+    /// MUST be `None` for a machine whose cluster exists no more: the record of a TERMINATED machine goes with its
+    /// cluster.
+    async fn get(&self, id: MachineId) -> Result<Option<PlacedMachine>, StoreError>;
+
+    /// The machine of this cluster that holds this name: one that is not TERMINATED.
+    async fn holder(&self, cluster: ClusterId, name: &Name) -> Result<Option<Machine>, StoreError>;
+
+    /// Whether this id was ever used, also by a machine that exists no more.
+    async fn id_used(&self, id: MachineId) -> Result<bool, StoreError>;
+
+    /// A page of machines, by their stored state, all as they were at one moment.
+    ///
+    /// MUST follow the selector and the order exactly, with ids as the last key in the direction of the order. MUST leave
+    /// out TERMINATED machines unless the selector asks for them, and machines whose cluster exists no more. A walk from
+    /// page to page MUST meet each machine exactly once that exists, matches and keeps its sort key throughout, whatever
+    /// else changes. MUST find the page by an index, and MUST examine at most [`MachineQuery::MAX_EXAMINED`] machines for
+    /// it: a page may be short or empty and still have a next one. MUST NOT say that there is a next page after the last
+    /// examined machine of all.
+    async fn list(&self, query: &MachineQuery) -> Result<MachinePage, StoreError>;
+
+    /// Machines for which something is due at `until` or before (a step or being forgotten), the earliest first (then by
+    /// id), at most `limit`. MUST be found by an index.
+    async fn due(&self, until: Instant, limit: usize) -> Result<Vec<Machine>, StoreError>;
+
+    /// When the next thing is due in the world, if anything is. MUST be found by an index.
+    async fn next_due(&self) -> Result<Option<Instant>, StoreError>;
+
+    /// Writes one machine, its events and the kept answer, atomically.
+    ///
+    /// MUST check, in this order: the key, the id, the expected version, the cluster (of a creation), the name. Of writers
+    /// that race for a name, an id or a version, exactly one MUST win. Many may share one disk commit, but one's failed
+    /// condition MUST NOT undo another's write.
+    async fn commit(&self, commit: Commit) -> Result<(), CommitError>;
+}
+
+impl MachineQuery {
+    /// The most machines that are examined for a page.
+    pub const MAX_EXAMINED: usize = 10_000;
+}

@@ -1,0 +1,34 @@
+//! Ports: what the use cases need of the world outside. A store is written against the MUSTs that stand here; each is
+//! a scenario of the contract suite.
+//!
+//! [`Store`] opens worlds. All other ports are handles of one incarnation of one world and know no other: after that
+//! incarnation was deleted or reset, each of their calls MUST fail with [`StoreError::WorldGone`].
+//!
+//! # What every port MUST keep
+//! - **Absence is a value.** What does not exist is `None` or an empty page, never an error.
+//! - **A write is whole or was not.** A write that returned an error changed nothing, except for
+//!   [`StoreError::Unavailable`], after which it may have happened: whole.
+//! - **Acknowledged is kept.** What returned `Ok` survives the death of the process and of the host.
+//! - **Reads see writes.** What was acknowledged before a read began is seen by it, through every server of the store.
+
+mod answers;
+mod clusters;
+mod events;
+mod machines;
+mod store;
+mod world;
+
+pub use answers::{AnswerStore, KeptAnswer};
+pub use clusters::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite};
+pub use events::{EventPage, EventQuery, EventStore, Position, PositionedEvent};
+pub use machines::{
+    Commit, CommitError, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, SortKey,
+};
+pub use store::{Entropy, NewWorld, Store, StoreError, WallClock, WorldPorts};
+pub use world::{World, WorldStore, WorldView};
+
+#[cfg(test)]
+pub(crate) use self::{
+    answers::MockAnswerStore, clusters::MockClusterStore, events::MockEventStore, machines::MockMachineStore,
+    world::MockWorldStore,
+};
