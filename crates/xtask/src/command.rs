@@ -1,0 +1,60 @@
+//! Running a command in the workspace's root: shown first, and an error when it fails.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// The workspace's root.
+pub(crate) fn root() -> &'static Path {
+    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_dir.ancestors().nth(2).unwrap_or(crate_dir)
+}
+
+/// Tells the person at the terminal something; standard output is left to what a task produces.
+#[expect(clippy::print_stderr, reason = "this is a program for a terminal")]
+pub(crate) fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Runs `cargo` with `args`, its output going to the terminal.
+pub(crate) fn cargo(args: &[&str]) -> Result<()> {
+    run("cargo", args)
+}
+
+/// Runs a program with `args`, its output going to the terminal.
+pub(crate) fn run(program: &str, args: &[&str]) -> Result<()> {
+    let shown = show(program, args);
+    let status = prepare(program, args)
+        .status()
+        .with_context(|| format!("`{shown}` cannot be started"))?;
+    if !status.success() {
+        bail!("`{shown}` failed: {status}");
+    }
+    Ok(())
+}
+
+/// Runs `cargo` with `args` and returns what it wrote to standard output.
+pub(crate) fn cargo_output(args: &[&str]) -> Result<String> {
+    let shown = show("cargo", args);
+    let output = prepare("cargo", args)
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("`{shown}` cannot be started"))?;
+    if !output.status.success() {
+        bail!("`{shown}` failed: {}", output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{shown}` wrote no UTF-8"))
+}
+
+fn prepare(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+fn show(program: &str, args: &[&str]) -> String {
+    let shown = format!("{program} {}", args.join(" "));
+    say(&format!("\n> {shown}"));
+    shown
+}
