@@ -12,19 +12,11 @@ pub(crate) fn run() -> Result<()> {
     style()?;
     dependencies()?;
     // Someone who embeds the domain gets it without any of its features.
-    cargo(&[
-        "build",
-        "--package",
-        "cloudm-domain",
-        "--no-default-features",
-    ])?;
+    cargo(&["build", "--package", "cloudm-domain", "--no-default-features"])?;
     crate::test::run()?;
     // From here on it is the release build that is tried: the one that the README starts.
     cargo(&["build", "--release"])?;
-    openapi::run(&openapi::Options {
-        check: true,
-        release: true,
-    })?;
+    openapi::run(&openapi::Options { check: true, release: true })?;
     command::run(".ci/readme", &[])?;
     requests("embedded")?;
     requests("memory")?;
@@ -33,25 +25,8 @@ pub(crate) fn run() -> Result<()> {
 
 fn style() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
-    cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "--deny=warnings",
-    ])?;
-    command::run(
-        "env",
-        &[
-            "RUSTDOCFLAGS=--deny=warnings",
-            "cargo",
-            "doc",
-            "--workspace",
-            "--all-features",
-            "--no-deps",
-        ],
-    )
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny=warnings"])?;
+    command::run("env", &["RUSTDOCFLAGS=--deny=warnings", "cargo", "doc", "--workspace", "--all-features", "--no-deps"])
 }
 
 fn dependencies() -> Result<()> {
@@ -80,18 +55,12 @@ fn contract_is_for_tests() -> Result<()> {
         "--depth=1",
         "--prefix=none",
     ])?;
-    ensure!(
-        users.lines().count() == 1,
-        "cloudm-persistence-contract is more than a dev-dependency:\n{users}"
-    );
+    ensure!(users.lines().count() == 1, "cloudm-persistence-contract is more than a dev-dependency:\n{users}");
     Ok(())
 }
 
 fn requests(store: &str) -> Result<()> {
-    let script = REQUESTS
-        .into_iter()
-        .find(|path| root().join(path).is_file())
-        .context("requests.sh is missing")?;
+    let script = REQUESTS.into_iter().find(|path| root().join(path).is_file()).context("requests.sh is missing")?;
     let kind = format!("CLOUDM__STORE__KIND={store}");
     command::run("env", &[&kind, ".ci/with-server", "bash", script])
 }

@@ -25,9 +25,7 @@ pub(crate) fn cargo(args: &[&str]) -> Result<()> {
 /// Runs a program with `args`, its output going to the terminal.
 pub(crate) fn run(program: &str, args: &[&str]) -> Result<()> {
     let shown = show(program, args);
-    let status = prepare(program, args)
-        .status()
-        .with_context(|| format!("`{shown}` cannot be started"))?;
+    let status = prepare(program, args).status().with_context(|| format!("`{shown}` cannot be started"))?;
     if !status.success() {
         bail!("`{shown}` failed: {status}");
     }

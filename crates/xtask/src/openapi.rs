@@ -67,18 +67,12 @@ mod tests {
     #[test]
     fn the_first_line_that_differs_is_named() {
         let told = compare("a\nb\nc\n", "a\nB\nc\n").unwrap_err().to_string();
-        assert!(
-            told.contains("from line 2:\n  file: b\n  code: B\n"),
-            "{told}"
-        );
+        assert!(told.contains("from line 2:\n  file: b\n  code: B\n"), "{told}");
     }
 
     #[test]
     fn a_document_that_was_cut_is_a_difference() {
         let told = compare("a\n", "a\nb\n").unwrap_err().to_string();
-        assert!(
-            told.contains("from line 2:\n  file: (its end)\n  code: b\n"),
-            "{told}"
-        );
+        assert!(told.contains("from line 2:\n  file: (its end)\n  code: b\n"), "{told}");
     }
 }

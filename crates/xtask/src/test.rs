@@ -17,21 +17,11 @@ fn domain_examples() -> Result<()> {
     let names = examples()?;
     ensure!(!names.is_empty(), "crates/domain/examples holds no example");
     for name in names {
-        let args = [
-            "run",
-            "--quiet",
-            "--package",
-            "cloudm-domain",
-            "--example",
-            &name,
-        ];
+        let args = ["run", "--quiet", "--package", "cloudm-domain", "--example", &name];
         let first = cargo_output(&args)?;
         let second = cargo_output(&args)?;
         ensure!(!first.is_empty(), "the example {name} printed nothing");
-        ensure!(
-            first == second,
-            "the example {name} printed something else the second time"
-        );
+        ensure!(first == second, "the example {name} printed something else the second time");
         say(&first);
     }
     Ok(())
@@ -39,8 +29,7 @@ fn domain_examples() -> Result<()> {
 
 fn examples() -> Result<Vec<String>> {
     let folder = root().join("crates/domain/examples");
-    let entries =
-        fs::read_dir(&folder).with_context(|| format!("no folder {}", folder.display()))?;
+    let entries = fs::read_dir(&folder).with_context(|| format!("no folder {}", folder.display()))?;
     let mut names = Vec::new();
     for entry in entries {
         let path = entry?.path();
