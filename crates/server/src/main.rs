@@ -6,6 +6,10 @@ mod banner;
 mod cli;
 mod config;
 mod healthcheck;
+#[cfg_attr(not(test), expect(dead_code, reason = "for the store, when it is opened"))]
+mod host;
+mod serve;
+mod shutdown;
 mod telemetry;
 
 use std::env;
@@ -40,7 +44,10 @@ fn main() -> ExitCode {
 
 fn run(command: Command, settings: &Settings) -> Result<()> {
     match command {
-        Command::Serve => telemetry::start(&settings.log).context("the log cannot be started"),
+        Command::Serve => {
+            telemetry::start(&settings.log).context("the log cannot be started")?;
+            serve::run(settings)
+        }
         Command::Config(ConfigCommand::Check) => print("the configuration can be used\n"),
         Command::Config(ConfigCommand::Show) => print(&settings.to_string()),
         Command::Healthcheck => print(&format!("{} answers: ready\n", healthcheck::ask(settings.http.bind)?)),
