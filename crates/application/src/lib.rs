@@ -1,5 +1,37 @@
-//! cloudm's use cases and the ports they stand on.
+//! What cloudm does: one use case a file, over ports.
+//!
+//! A use case is a plain struct with one `run`: it reads, lets the domain decide, and writes on the condition that
+//! nothing came between ([`machines`], [`clusters`], [`events`]). [`Cloud`] holds those of one world, wired to the
+//! [`ports`] of a store.
+//!
+//! # Adding a use case
+//! 1. A file with the feature's name: the struct over the ports it needs, `run` with its errors, its tests over mocks.
+//! 2. If a store must do something new: a method of a port, with its MUSTs, and a scenario for each in the contract.
+//! 3. A field of [`Cloud`].
 
+mod background;
+mod cloud;
+pub mod clusters;
+mod error;
+pub mod events;
+#[cfg(test)]
+mod fixtures;
+mod idempotency;
+mod ids;
+pub mod machines;
+mod paging;
 pub mod ports;
+mod settler;
+mod stripes;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod writing;
+
+pub use background::Background;
+pub use cloud::Cloud;
+pub use clusters::{ClusterList, ClusterListQuery, NewCluster};
+pub use error::Error;
+pub use events::{EventList, EventListQuery};
+pub use machines::{MachineList, MachineListQuery, MachineView, NewMachineRequest};
+pub use settler::Settler;
+pub use writing::{Encode, Idempotency, Reply, VersionMatch, Writing};

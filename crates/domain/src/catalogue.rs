@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_bad_catalogue_is_refused() {
         let Catalogue { regions, machine_types } = Catalogue::default();
-        let twice = [regions.clone(), regions.clone()].concat();
+        let twice = [&regions[..], &regions[..]].concat();
         assert_eq!(
             Catalogue::new(twice, machine_types.clone()),
             Err(InvalidCatalogue::Duplicate("A".parse().unwrap()))

@@ -26,9 +26,17 @@ impl Machine {
     ///
     /// `changed` of the outcome says whether anything happened.
     pub fn settle(self, now: Instant, rules: &Rules) -> Outcome {
+        self.settle_at_most(usize::MAX, now, rules)
+    }
+
+    /// Lets at most `limit` things happen that were due up to `now`, the earliest first: as settling to an earlier instant
+    /// would. More may be due still.
+    pub fn settle_at_most(self, limit: usize, now: Instant, rules: &Rules) -> Outcome {
         let mut machine = self;
         let mut events = Vec::new();
-        while let Some(event) = machine.step(now, rules) {
+        while events.len() < limit
+            && let Some(event) = machine.step(now, rules)
+        {
             events.push(event);
         }
         Outcome { machine, changed: !events.is_empty(), events }
@@ -39,15 +47,8 @@ impl Machine {
     /// # Errors
     /// When there was more; the machine is never shown half way.
     pub fn settle_within(self, limit: usize, now: Instant, rules: &Rules) -> Result<Outcome, TooManySteps> {
-        let mut machine = self;
-        let mut events = Vec::new();
-        while let Some(event) = machine.step(now, rules) {
-            if events.len() == limit {
-                return Err(TooManySteps { limit });
-            }
-            events.push(event);
-        }
-        Ok(Outcome { machine, changed: !events.is_empty(), events })
+        let outcome = self.settle_at_most(limit, now, rules);
+        if outcome.machine.is_due(now) { Err(TooManySteps { limit }) } else { Ok(outcome) }
     }
 
     /// Whether something is due at `now` that was not yet let happen.

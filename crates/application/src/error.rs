@@ -1,0 +1,87 @@
+//! Why a use case was not carried out.
+
+use cloudm_domain::{Code, Name, Refusal, TooManySteps};
+
+use crate::ports::StoreError;
+
+/// Why a use case was not carried out. It changed nothing, but for [`StoreError::Unavailable`], after which it may have.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No machine has this id, or it is forgotten.
+    #[error("no machine has this id")]
+    NoSuchMachine,
+    /// No cluster has this id.
+    #[error("no cluster has this id")]
+    NoSuchCluster,
+    /// The machine refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Another cluster of the world, or another machine of the cluster, has the name.
+    #[error("the name is taken")]
+    NameTaken,
+    /// The cluster has machines that are not TERMINATED.
+    #[error("the cluster has machines")]
+    ClusterNotEmpty,
+    /// The world has as many clusters as it may.
+    #[error("the world has no room for another cluster")]
+    TooManyClusters,
+    /// The catalogue has no such region.
+    #[error("there is no region '{0}'")]
+    UnknownRegion(Code),
+    /// The catalogue has no such machine type.
+    #[error("there is no machine type '{0}'")]
+    UnknownMachineType(Code),
+    /// The world has no cluster of this name.
+    #[error("there is no cluster '{0}'")]
+    UnknownCluster(Name),
+    /// The resource does not have a version that the request asks for.
+    #[error("the version is {current}")]
+    VersionMismatch {
+        /// The version it has.
+        current: u64,
+    },
+    /// The page token was not made by this service for this list.
+    #[error("the page token does not belong to this list")]
+    InvalidPageToken,
+    /// The position was not made by this world's store.
+    #[error("the position is not one of this world")]
+    InvalidPosition,
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    IdempotencyMismatch,
+    /// A request with the idempotency key is under way.
+    #[error("a request with this idempotency key is under way")]
+    IdempotencyInFlight,
+    /// More happened to a machine than is walked through for one request.
+    #[error(transparent)]
+    SettleLimit(#[from] TooManySteps),
+    /// More is due in the world than is settled for one request.
+    #[error("the world is settling")]
+    Settling,
+    /// Others changed the resource each time.
+    #[error("too many others are changing the resource")]
+    Contention,
+    /// The store failed.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::UnknownPosition => Self::InvalidPosition,
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl Error {
+    /// After how many seconds it makes sense to try again; none where it does not, unless something else changes.
+    pub fn retry_after_secs(&self) -> Option<u32> {
+        match self {
+            Self::IdempotencyInFlight | Self::SettleLimit(_) | Self::Settling | Self::Contention => Some(1),
+            Self::Store(StoreError::Unavailable(_)) => Some(2),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Worlds, clusters and machines for the tests of use cases.
+
+use std::sync::Arc;
+
+use cloudm_domain::{
+    Cluster, ClusterId, Incarnation, Instant, Machine, MachineId, NewMachine, Outcome, Preset, Protection, Rate, Seed,
+    Tags, WorldName,
+};
+
+use crate::idempotency::Answers;
+use crate::machines::MachineCommands;
+use crate::ports::{
+    MachineStore, MockAnswerStore, MockMachineStore, MockWorldStore, NewWorld, PlacedMachine, World, WorldStore,
+    WorldView,
+};
+use crate::settler::Settler;
+
+const WALL: u64 = 1_000_000;
+
+/// A world of this preset, so long after its start, in real time.
+pub(crate) fn view(preset: Preset, after: &str) -> WorldView {
+    let new = NewWorld {
+        name: WorldName::default_world(),
+        incarnation: Incarnation::from_bytes([9; 12]),
+        seed: Seed::new(42).unwrap(),
+        start: Some(Instant::DEFAULT_START),
+        rate: Rate::REAL,
+        preset,
+    };
+    let wall = WALL + after.parse::<cloudm_domain::Span>().unwrap().millis();
+    let world = World::create(new, WALL);
+    WorldView { now: world.clock.now(wall), world: Arc::new(world), wall }
+}
+
+/// The port of such a world.
+pub(crate) fn world_of(preset: Preset, after: &'static str) -> MockWorldStore {
+    let mut store = MockWorldStore::new();
+    store.expect_read().returning(move || Ok(view(preset, after)));
+    store
+}
+
+/// The port of a world of the preset `instant`.
+pub(crate) fn world() -> MockWorldStore {
+    world_of(Preset::Instant, "0s")
+}
+
+/// The cluster `web` in region A.
+pub(crate) fn cluster() -> Cluster {
+    let id = ClusterId::from_bytes([1; 12]);
+    Cluster::create(id, "web".parse().unwrap(), "A".parse().unwrap(), Instant::DEFAULT_START)
+}
+
+/// A machine made in that cluster at the start of a world of this preset.
+pub(crate) fn created(preset: Preset, name: &str) -> Outcome {
+    let view = view(preset, "0s");
+    let name = name.parse().unwrap();
+    let new = NewMachine {
+        id: MachineId::of(view.world.seed, cluster().id, &name, view.now, 0),
+        cluster_id: cluster().id,
+        name,
+        machine_type: "small".parse().unwrap(),
+        tags: Tags::default(),
+        protection: Protection::default(),
+        start: true,
+    };
+    Machine::create(new, view.now, &view.world.rules)
+}
+
+/// Such a machine with its cluster.
+pub(crate) fn placed(preset: Preset, name: &str) -> PlacedMachine {
+    PlacedMachine { machine: created(preset, name).machine, cluster: Arc::new(cluster()) }
+}
+
+/// Commands over these ports, without kept answers.
+pub(crate) fn commands(world: MockWorldStore, machines: MockMachineStore) -> MachineCommands {
+    let (world, machines): (Arc<dyn WorldStore>, Arc<dyn MachineStore>) = (Arc::new(world), Arc::new(machines));
+    let answers = Arc::new(Answers::new(world.clone(), Arc::new(MockAnswerStore::new())));
+    let settler = Settler::new(world.clone(), machines.clone());
+    MachineCommands::new(world, machines, answers, settler)
+}

@@ -1,0 +1,128 @@
+//! A command on one machine: one read, one decision, one write.
+
+use std::sync::Arc;
+
+use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name, Outcome, Refusal, Rules};
+
+use super::{MachineView, view_at};
+use crate::error::Error;
+use crate::idempotency::{Answers, Stop};
+use crate::ports::{Commit, CommitError, MachineStore, MachineWrite, WorldStore, WorldView};
+use crate::settler::Settler;
+use crate::stripes::Stripes;
+use crate::writing::Writing;
+
+/// How often a command is decided anew because another change came first.
+pub(crate) const MAX_ATTEMPTS: usize = 16;
+
+/// Carries out commands on machines.
+pub(crate) struct MachineCommands {
+    pub(crate) world: Arc<dyn WorldStore>,
+    pub(crate) machines: Arc<dyn MachineStore>,
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) settler: Settler,
+    stripes: Stripes,
+}
+
+/// What came of one attempt at a command.
+enum Attempt {
+    Done(MachineView),
+    /// Another change came first.
+    Lost,
+}
+
+impl MachineCommands {
+    pub(crate) fn new(
+        world: Arc<dyn WorldStore>,
+        machines: Arc<dyn MachineStore>,
+        answers: Arc<Answers>,
+        settler: Settler,
+    ) -> Self {
+        Self { world, machines, answers, settler, stripes: Stripes::new() }
+    }
+
+    /// Reads the machine, lets `decide` decide, and writes what came of it, until no other change comes between.
+    pub(crate) async fn run(
+        &self,
+        id: MachineId,
+        writing: &Writing<MachineView>,
+        decide: impl Fn(Machine, Instant, &Rules) -> Result<Outcome, Refusal> + Sync,
+    ) -> Result<MachineView, Stop> {
+        let _turn = self.stripes.turn(id.as_bytes()).await;
+        for _ in 0..MAX_ATTEMPTS {
+            if let Attempt::Done(view) = self.attempt(id, writing, &decide).await? {
+                return Ok(view);
+            }
+        }
+        Err(Error::Contention.into())
+    }
+
+    /// Writes what was due for one machine, so that its history is told whole.
+    pub(crate) async fn settle(&self, id: MachineId) -> Result<(), Error> {
+        let _turn = self.stripes.turn(id.as_bytes()).await;
+        let placed = self.machines.get(id).await?.ok_or(Error::NoSuchMachine)?;
+        let view = self.world.read().await?;
+        let due = placed.machine.is_due(view.now);
+        let machine = placed.machine.clone();
+        view_at(placed, view.now, &view.world.rules)?.ok_or(Error::NoSuchMachine)?;
+        if due {
+            self.settler.settle_one(machine, &view).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a name of a cluster is free, or was freed: a holder whose end is due is settled first.
+    pub(crate) async fn free_name(&self, cluster: ClusterId, name: &Name, view: &WorldView) -> Result<bool, Error> {
+        let Some(holder) = self.machines.holder(cluster, name).await? else { return Ok(true) };
+        let now = view.now.max(holder.updated_at);
+        let settled = holder.clone().settle_within(crate::settler::MAX_STEPS, now, &view.world.rules)?;
+        if settled.machine.holds_name() {
+            return Ok(false);
+        }
+        self.settler.settle_one(holder, view).await?;
+        Ok(true)
+    }
+
+    async fn attempt(
+        &self,
+        id: MachineId,
+        writing: &Writing<MachineView>,
+        decide: &(impl Fn(Machine, Instant, &Rules) -> Result<Outcome, Refusal> + Sync),
+    ) -> Result<Attempt, Stop> {
+        let placed = self.machines.get(id).await?.ok_or(Error::NoSuchMachine)?;
+        let world = self.world.read().await?;
+        let stored = placed.machine.clone();
+        let seen = view_at(placed, world.now, &world.world.rules)?.ok_or(Error::NoSuchMachine)?;
+        writing.check_version(seen.machine.version)?;
+        let outcome = decide(stored.clone(), seen.now, &world.world.rules).map_err(Error::from)?;
+        let view = MachineView { machine: outcome.machine, cluster: seen.cluster, now: seen.now };
+        let renamed = view.machine.name != stored.name;
+        if writing.dry_run {
+            let free = !renamed || self.free_name(view.cluster.id, &view.machine.name, &world).await?;
+            return if free { Ok(Attempt::Done(view)) } else { Err(Error::NameTaken.into()) };
+        }
+        let keep = writing.keep(&view, world.wall);
+        if !outcome.changed {
+            self.answers.keep(keep).await?;
+            return Ok(Attempt::Done(view));
+        }
+        let commit = Commit { write: write_of(&view, stored.version), events: outcome.events, keep };
+        match self.machines.commit(commit).await {
+            Ok(()) => Ok(Attempt::Done(view)),
+            Err(CommitError::Conflict) => Ok(Attempt::Lost),
+            Err(CommitError::NameTaken) if self.free_name(view.cluster.id, &view.machine.name, &world).await? => {
+                Ok(Attempt::Lost)
+            }
+            Err(error) => Err(Stop::from_commit(error)),
+        }
+    }
+}
+
+/// What to write of a machine that had the expected version.
+fn write_of(view: &MachineView, expected: u64) -> MachineWrite {
+    if view.machine.is_forgotten(view.now) {
+        MachineWrite::Remove { id: view.machine.id, expected }
+    } else {
+        MachineWrite::Update { expected, machine: view.machine.clone() }
+    }
+}
