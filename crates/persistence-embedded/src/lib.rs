@@ -1,1 +1,47 @@
-//! persistence-embedded
+//! cloudm's embedded store: SQLite, one file a world.
+//!
+//! It needs nothing installed and no configuration but a directory, and it is what a server uses unless it is told
+//! otherwise. [`EmbeddedStore`] implements [`cloudm_application::ports::Store`]; what that must keep stands there.
+//!
+//! # The directory
+//! | file | what it holds |
+//! | --- | --- |
+//! | `catalogue.db` | which incarnation each world's name points to; the key of page tokens |
+//! | `worlds/<incarnation>.db` | one world, whole |
+//! | `lock` | the process that has the directory; a second one is refused |
+//!
+//! A world is written to its file first and named in the catalogue then. Files that the catalogue does not name are what a
+//! death left, and are removed when the store is opened.
+//!
+//! # How it works
+//! - **Reads** of a row or a few run on the caller's thread, on one of the world's read-only connections; pages go to a
+//!   few threads of the store. See `list` for how a page of machines is found.
+//! - **Writes** of a world queue for its one writer, which commits what waits as one group, each with a savepoint of its
+//!   own. See `writer`.
+//! - **Formats** are numbered (`PRAGMA user_version`). A newer server upgrades a file in one transaction when it opens it; an
+//!   older one refuses it. See `file`, and `schema/` for the tables.
+//!
+//! # How to change a table
+//! Add a file `schema/world_2.sql` with what turns the last format into the next, and name it in `file::WORLD`. What was
+//! released is never edited.
+
+mod answers;
+mod catalogue;
+mod clusters;
+mod directory;
+mod error;
+mod events;
+mod file;
+mod list;
+mod machine_row;
+mod machines;
+mod pool;
+mod readers;
+mod sql;
+mod store;
+mod stream;
+mod world;
+mod writer;
+
+pub use error::OpenError;
+pub use store::{EmbeddedStore, Options};

@@ -1,0 +1,169 @@
+//! The clusters of a world.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloudm_application::ports::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, StoreError};
+use cloudm_domain::{Cluster, ClusterId, Name};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use crate::answers;
+use crate::error::DbError;
+use crate::machine_row::{Columns, version};
+use crate::sql;
+use crate::world::OpenWorld;
+use crate::writer::millis;
+
+/// The clusters of one world.
+pub(crate) struct Clusters(pub(crate) Arc<OpenWorld>);
+
+#[async_trait]
+impl ClusterStore for Clusters {
+    async fn get(&self, id: ClusterId) -> Result<Option<Arc<Cluster>>, StoreError> {
+        self.0.read(|db| get(db, id))
+    }
+
+    async fn find(&self, name: &Name) -> Result<Option<Arc<Cluster>>, StoreError> {
+        self.0.read(|db| find(db, name))
+    }
+
+    async fn all(&self) -> Result<Vec<Arc<Cluster>>, StoreError> {
+        self.0.read_on_thread(|readers| readers.read(|db| select(db, sql::CLUSTER_ALL, []))).await
+    }
+
+    async fn id_used(&self, id: ClusterId) -> Result<bool, StoreError> {
+        self.0.read(|db| id_used(db, id))
+    }
+
+    async fn commit(&self, commit: ClusterCommit) -> Result<(), ClusterCommitError> {
+        let instant = match &commit.write {
+            ClusterWrite::Create(cluster) | ClusterWrite::Update { cluster, .. } => Some(cluster.updated_at),
+            ClusterWrite::Delete { .. } => None,
+        };
+        let base = self.0.base();
+        self.0.write(instant, move |db| write(db, &commit, base.wall.now())).await
+    }
+}
+
+pub(crate) fn get(db: &Connection, id: ClusterId) -> Result<Option<Arc<Cluster>>, DbError> {
+    one(db, sql::CLUSTER_GET, [id.as_bytes()])
+}
+
+pub(crate) fn find(db: &Connection, name: &Name) -> Result<Option<Arc<Cluster>>, DbError> {
+    one(db, sql::CLUSTER_FIND, [name.as_str()])
+}
+
+fn one(db: &Connection, sql: &str, values: impl Params) -> Result<Option<Arc<Cluster>>, DbError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    rows.next()?.map(|row| read(row, 0)).transpose()
+}
+
+/// All clusters that a statement finds.
+pub(crate) fn select(db: &Connection, sql: &str, values: impl Params) -> Result<Vec<Arc<Cluster>>, DbError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut clusters = Vec::new();
+    while let Some(row) = rows.next()? {
+        clusters.push(read(row, 0)?);
+    }
+    Ok(clusters)
+}
+
+/// Reads a cluster from the columns that begin at `first`.
+pub(crate) fn read(row: &Row<'_>, first: usize) -> Result<Arc<Cluster>, DbError> {
+    let columns = Columns(row);
+    Ok(Arc::new(Cluster {
+        id: ClusterId::from_bytes(columns.id(first)?),
+        name: columns.parsed(first + 1)?,
+        region_code: columns.parsed(first + 2)?,
+        version: columns.number(first + 3)?,
+        created_at: columns.instant(first + 4)?,
+        updated_at: columns.instant(first + 5)?,
+    }))
+}
+
+fn id_used(db: &Connection, id: ClusterId) -> Result<bool, DbError> {
+    Ok(db.prepare_cached(sql::CLUSTER_ID_USED)?.query_row([id.as_bytes()], |row| row.get(0))?)
+}
+
+fn write(db: &Connection, commit: &ClusterCommit, wall: u64) -> Result<(), ClusterCommitError> {
+    if let Some(answer) = &commit.keep
+        && answers::is_kept(db, &answer.key, wall)?
+    {
+        return Err(ClusterCommitError::KeyTaken);
+    }
+    match &commit.write {
+        ClusterWrite::Create(cluster) => create(db, cluster)?,
+        ClusterWrite::Update { expected, cluster } => {
+            check_version(db, cluster.id, *expected)?;
+            check_name(db, cluster)?;
+            put(db, sql::CLUSTER_UPDATE, cluster)?;
+        }
+        ClusterWrite::Delete { id, expected } => delete(db, *id, *expected)?,
+    }
+    commit.keep.iter().try_for_each(|answer| answers::put(db, answer))?;
+    Ok(())
+}
+
+fn create(db: &Connection, cluster: &Cluster) -> Result<(), ClusterCommitError> {
+    if id_used(db, cluster.id)? {
+        return Err(ClusterCommitError::IdUsed);
+    }
+    check_name(db, cluster)?;
+    if count(db)? >= Cluster::MAX_IN_WORLD {
+        return Err(ClusterCommitError::TooMany);
+    }
+    put(db, sql::CLUSTER_INSERT, cluster)?;
+    execute(db, sql::CLUSTER_ID_INSERT, cluster.id)?;
+    Ok(())
+}
+
+fn delete(db: &Connection, id: ClusterId, expected: u64) -> Result<(), ClusterCommitError> {
+    check_version(db, id, expected)?;
+    if has_machines(db, id)? {
+        return Err(ClusterCommitError::NotEmpty);
+    }
+    execute(db, sql::CLUSTER_DELETE, id)?;
+    Ok(())
+}
+
+fn check_version(db: &Connection, id: ClusterId, expected: u64) -> Result<(), ClusterCommitError> {
+    if stored_version(db, id)? == Some(version(expected)?) { Ok(()) } else { Err(ClusterCommitError::Conflict) }
+}
+
+fn check_name(db: &Connection, cluster: &Cluster) -> Result<(), ClusterCommitError> {
+    match find(db, &cluster.name)? {
+        Some(holder) if holder.id != cluster.id => Err(ClusterCommitError::NameTaken),
+        _ => Ok(()),
+    }
+}
+
+fn stored_version(db: &Connection, id: ClusterId) -> Result<Option<i64>, DbError> {
+    Ok(db.prepare_cached(sql::CLUSTER_VERSION)?.query_row([id.as_bytes()], |row| row.get(0)).optional()?)
+}
+
+fn count(db: &Connection) -> Result<usize, DbError> {
+    db.prepare_cached(sql::CLUSTER_COUNT)?.query_row([], |row| Ok(Columns(row).number(0)))?
+}
+
+fn has_machines(db: &Connection, id: ClusterId) -> Result<bool, DbError> {
+    Ok(db.prepare_cached(sql::CLUSTER_HAS_MACHINES)?.query_row([id.as_bytes()], |row| row.get(0))?)
+}
+
+fn execute(db: &Connection, sql: &str, id: ClusterId) -> Result<(), DbError> {
+    db.prepare_cached(sql)?.execute([id.as_bytes()])?;
+    Ok(())
+}
+
+fn put(db: &Connection, sql: &str, cluster: &Cluster) -> Result<(), DbError> {
+    db.prepare_cached(sql)?.execute(params![
+        cluster.id.as_bytes(),
+        cluster.name.as_str(),
+        cluster.region_code.as_str(),
+        version(cluster.version)?,
+        millis(cluster.created_at),
+        millis(cluster.updated_at),
+    ])?;
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The history of a world.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloudm_application::ports::{EventPage, EventQuery, EventStore, Position, PositionedEvent, StoreError};
+use cloudm_domain::{Change, Incarnation, MachineEvent, MachineId};
+use rusqlite::{Connection, Row, params};
+
+use crate::error::DbError;
+use crate::machine_row::{Columns, version};
+use crate::sql;
+use crate::world::OpenWorld;
+use crate::writer::millis;
+
+/// The history of one world.
+pub(crate) struct Events(pub(crate) Arc<OpenWorld>);
+
+#[async_trait]
+impl EventStore for Events {
+    async fn position(&self) -> Result<Position, StoreError> {
+        self.0.read(last).map(|seq| position(self.0.incarnation(), seq))
+    }
+
+    async fn page(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
+        let (query, incarnation) = (query.clone(), self.0.incarnation());
+        self.0.read_on_thread(move |readers| readers.read_moment(|db| page(db, incarnation, &query))).await
+    }
+}
+
+/// A position is the incarnation, so that another world's is seen, and the number of the event in the order of commits.
+fn position(incarnation: Incarnation, seq: i64) -> Position {
+    Position([incarnation.as_bytes().as_slice(), seq.to_be_bytes().as_slice()].concat())
+}
+
+fn seq(incarnation: Incarnation, position: &Position) -> Result<i64, DbError> {
+    let seq = position.0.strip_prefix(incarnation.as_bytes()).and_then(|seq| seq.try_into().ok());
+    seq.map(i64::from_be_bytes).ok_or(DbError::UnknownPosition)
+}
+
+fn last(db: &Connection) -> Result<i64, DbError> {
+    let last: Option<i64> = db.prepare_cached(sql::EVENT_LAST)?.query_row([], |row| row.get(0))?;
+    Ok(last.unwrap_or(0))
+}
+
+fn page(db: &Connection, incarnation: Incarnation, query: &EventQuery) -> Result<EventPage, DbError> {
+    let after = match &query.after {
+        None => 0,
+        Some(position) => seq(incarnation, position)?,
+    };
+    // A position that is ahead of the history was made before the file was set back.
+    if !(0..=last(db)?).contains(&after) {
+        return Err(DbError::UnknownPosition);
+    }
+    let limit = query.limit.max(1);
+    let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut statement;
+    let mut rows = match query.machine {
+        None => {
+            statement = db.prepare_cached(sql::EVENT_PAGE)?;
+            statement.query([after, one_more])?
+        }
+        Some(machine) => {
+            statement = db.prepare_cached(sql::EVENT_PAGE_OF_MACHINE)?;
+            statement.query(params![machine.as_bytes(), after, one_more])?
+        }
+    };
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        if events.len() == limit {
+            return Ok(EventPage { events, more: true });
+        }
+        events.push(read(row, incarnation)?);
+    }
+    Ok(EventPage { events, more: false })
+}
+
+fn read(row: &Row<'_>, incarnation: Incarnation) -> Result<PositionedEvent, DbError> {
+    let columns = Columns(row);
+    let bytes = row.get_ref(4)?.as_blob().map_err(|why| DbError::damaged("an event", why))?;
+    let change: Change = postcard::from_bytes(bytes).map_err(|why| DbError::damaged("an event", why))?;
+    let machine = MachineId::from_bytes(columns.id(1)?);
+    Ok(PositionedEvent {
+        position: position(incarnation, row.get(0)?),
+        event: MachineEvent { machine, version: columns.number(2)?, at: columns.instant(3)?, change },
+    })
+}
+
+/// Adds events to the history.
+pub(crate) fn append(db: &Connection, events: &[MachineEvent]) -> Result<(), DbError> {
+    let mut insert = db.prepare_cached(sql::EVENT_INSERT)?;
+    for event in events {
+        let change = postcard::to_stdvec(&event.change).map_err(|_| DbError::Misused("an event cannot be written"))?;
+        insert.execute(params![event.machine.as_bytes(), version(event.version)?, millis(event.at), change])?;
+    }
+    Ok(())
+}
+
+/// Whether a machine ever had this id: it had a first event then, which stays.
+pub(crate) fn id_used(db: &Connection, id: MachineId) -> Result<bool, DbError> {
+    Ok(db.prepare_cached(sql::MACHINE_ID_USED)?.query_row([id.as_bytes()], |row| row.get(0))?)
+}

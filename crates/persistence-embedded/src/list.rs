@@ -1,0 +1,188 @@
+//! A page of machines.
+//!
+//! # How the machines are found
+//! One index drives, chosen by the first of these that the selector has; [`Selector::matches`] decides on each machine
+//! that it finds.
+//!
+//! | the selector has | the machines come from |
+//! | --- | --- |
+//! | an exact name | all live machines of that name, at most one a cluster |
+//! | a tag | the first tag |
+//! | clusters or regions | each cluster that fits |
+//! | states | each state |
+//! | machine types | each type |
+//! | nothing of these | all live machines |
+//!
+//! TERMINATED machines are in none of these but the index of states, and come from there as well where they are asked
+//! for. So each machine comes from one source at most. Every source gives the keys of its machines in the order of the list,
+//! in which they are merged; a machine itself is read when its turn comes.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+use cloudm_application::ports::{MachinePage, MachineQuery, PlacedMachine, SortKey};
+use cloudm_domain::{Cluster, ClusterId, ClusterRef, MachineState, NamePattern, Selector};
+use rusqlite::Connection;
+
+use crate::error::DbError;
+use crate::stream::{Range, Source, Stream};
+use crate::{clusters, machines, sql};
+
+/// Reads a page; `db` sees one moment.
+pub(crate) fn page(db: &Connection, query: &MachineQuery) -> Result<MachinePage, DbError> {
+    let mut places = Places::default();
+    let sources = sources(db, &query.selector, &mut places)?;
+    let limit = query.limit.max(1);
+    let mut merge = Merge::start(db, sources, query, limit)?;
+    let mut page = MachinePage { machines: Vec::new(), next: None };
+    let mut last = None;
+    for examined in 0.. {
+        let Some(key) = merge.next(db)? else { break };
+        if page.machines.len() == limit || examined == MachineQuery::MAX_EXAMINED {
+            page.next = last;
+            break;
+        }
+        let (SortKey::CreatedAt(_, id) | SortKey::Name(_, id)) = &key;
+        let machine = machines::read(db, *id)?.ok_or_else(|| DbError::damaged("an index", "no such machine"))?;
+        if let Some(cluster) = places.get(db, machine.cluster_id)?
+            && query.selector.matches(&machine, &cluster)
+        {
+            page.machines.push(PlacedMachine { machine, cluster });
+        }
+        last = Some(key);
+    }
+    Ok(page)
+}
+
+/// The clusters that were met.
+#[derive(Default)]
+struct Places(BTreeMap<ClusterId, Option<Arc<Cluster>>>);
+
+impl Places {
+    fn get(&mut self, db: &Connection, id: ClusterId) -> Result<Option<Arc<Cluster>>, DbError> {
+        if let Some(cluster) = self.0.get(&id) {
+            return Ok(cluster.clone());
+        }
+        let cluster = clusters::get(db, id)?;
+        self.0.insert(id, cluster.clone());
+        Ok(cluster)
+    }
+
+    /// Keeps those of `found` that `fits`; gives their ids.
+    fn keep(&mut self, found: Vec<Arc<Cluster>>, fits: impl Fn(&Cluster) -> bool) -> Vec<ClusterId> {
+        let fit = found.into_iter().filter(|cluster| fits(cluster));
+        let mut ids: Vec<_> = fit.map(|cluster| (cluster.id, self.0.insert(cluster.id, Some(cluster))).0).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+fn sources(db: &Connection, selector: &Selector, places: &mut Places) -> Result<Vec<Source>, DbError> {
+    let terminated = MachineState::Terminated;
+    let scope = scope(db, selector, places)?;
+    let mut sources = Vec::new();
+    if selector.states.is_empty() || selector.states.iter().any(|state| *state != terminated) {
+        sources = live_sources(selector, scope);
+    }
+    if selector.matches_state(terminated) {
+        sources.push(Source::State(terminated));
+    }
+    Ok(sources)
+}
+
+fn live_sources(selector: &Selector, scope: Option<Vec<ClusterId>>) -> Vec<Source> {
+    let live_state = |state: &MachineState| *state != MachineState::Terminated;
+    if let Some(NamePattern::Exact(name)) = &selector.name {
+        vec![Source::Named(name.clone())]
+    } else if let Some(tag) = selector.tags.first() {
+        vec![Source::Tag(tag.clone())]
+    } else if let Some(scope) = scope {
+        scope.into_iter().map(Source::Cluster).collect()
+    } else if !selector.states.is_empty() {
+        selector.states.iter().copied().filter(live_state).map(Source::State).collect()
+    } else if !selector.machine_types.is_empty() {
+        selector.machine_types.iter().cloned().map(Source::Type).collect()
+    } else {
+        vec![Source::Live]
+    }
+}
+
+/// The clusters that the selector's clusters and regions leave, where it has any of these.
+fn scope(db: &Connection, selector: &Selector, places: &mut Places) -> Result<Option<Vec<ClusterId>>, DbError> {
+    let mut found = Vec::new();
+    match (selector.clusters.as_slice(), selector.regions.as_slice()) {
+        ([], []) => return Ok(None),
+        ([], regions) => {
+            for region in regions {
+                found.extend(clusters::select(db, sql::CLUSTER_IN_REGION, [region.as_str()])?);
+            }
+        }
+        (clusters, _) => {
+            for one in clusters {
+                found.extend(match one {
+                    ClusterRef::Id(id) => clusters::get(db, *id)?,
+                    ClusterRef::Name(name) => clusters::find(db, name)?,
+                });
+            }
+        }
+    }
+    let regions = &selector.regions;
+    Ok(Some(places.keep(found, |cluster| regions.is_empty() || regions.contains(&cluster.region_code))))
+}
+
+/// The keys of several sources, in one order.
+struct Merge {
+    streams: Vec<Stream>,
+    heads: BinaryHeap<Head>,
+}
+
+impl Merge {
+    fn start(db: &Connection, sources: Vec<Source>, query: &MachineQuery, limit: usize) -> Result<Self, DbError> {
+        let range = Range::of(query);
+        // What a page needs of each, were they all alike.
+        let first = (limit / sources.len().max(1)).saturating_add(1);
+        let streams = sources.into_iter().map(|source| Stream::new(source, range.clone(), first)).collect();
+        let mut merge = Self { streams, heads: BinaryHeap::new() };
+        for stream in 0..merge.streams.len() {
+            merge.advance(db, stream)?;
+        }
+        Ok(merge)
+    }
+
+    fn next(&mut self, db: &Connection) -> Result<Option<SortKey>, DbError> {
+        let Some(Head { key, stream, .. }) = self.heads.pop() else { return Ok(None) };
+        self.advance(db, stream)?;
+        Ok(Some(key))
+    }
+
+    fn advance(&mut self, db: &Connection, stream: usize) -> Result<(), DbError> {
+        let from = &mut self.streams[stream];
+        let descending = from.descending();
+        let head = from.next(db)?.map(|key| Head { key, stream, descending });
+        self.heads.extend(head);
+        Ok(())
+    }
+}
+
+/// The next key of a stream. The greatest head is the one whose turn it is.
+#[derive(PartialEq, Eq)]
+struct Head {
+    key: SortKey,
+    stream: usize,
+    descending: bool,
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let order = self.key.cmp(&other.key).then(self.stream.cmp(&other.stream));
+        if self.descending { order } else { order.reverse() }
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}

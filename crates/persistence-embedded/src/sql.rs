@@ -1,0 +1,167 @@
+//! Every statement there is. They stand in one place so that a test can ask SQLite how it finds the rows of each.
+
+macro_rules! statements {
+    ($($name:ident = $($part:expr),+;)*) => {
+        $(pub(crate) const $name: &str = concat!($($part),+);)*
+        /// All of them but those that [`stream`] makes, with their names.
+        #[cfg(test)]
+        pub(crate) const OF_A_WORLD: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+macro_rules! cluster_columns {
+    () => {
+        "c.id, c.name, c.region_code, c.version, c.created_at, c.updated_at"
+    };
+}
+
+macro_rules! machine_columns {
+    () => {
+        "m.id, m.cluster_id, m.name, m.machine_type, m.tags, m.protect_stop, m.protect_terminate, m.state, \
+         m.state_changed_at, m.change_cause, m.change_from, m.change_to, m.change_type, m.next_at, m.next_kind, m.reason, \
+         m.deleted, m.ordinal, m.version, m.created_at, m.updated_at"
+    };
+}
+
+statements! {
+    BEGIN = "BEGIN IMMEDIATE";
+    COMMIT = "COMMIT";
+    SAVEPOINT = "SAVEPOINT job";
+    RELEASE_SAVEPOINT = "RELEASE job";
+    ROLLBACK_TO_SAVEPOINT = "ROLLBACK TO job";
+    CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)";
+
+    WORLD_GET = "SELECT record FROM world WHERE one = 1";
+    WORLD_SET = "INSERT INTO world (one, record) VALUES (1, ?)";
+    HIGH_WATER_GET = "SELECT instant FROM high_water WHERE one = 1";
+    HIGH_WATER_FIRST = "INSERT INTO high_water (one, instant) VALUES (1, ?)";
+    HIGH_WATER_SET = "UPDATE high_water SET instant = ? WHERE one = 1";
+
+    CLUSTER_GET = "SELECT ", cluster_columns!(), " FROM clusters c WHERE c.id = ?";
+    CLUSTER_FIND = "SELECT ", cluster_columns!(), " FROM clusters c WHERE c.name = ?";
+    CLUSTER_IN_REGION = "SELECT ", cluster_columns!(), " FROM clusters c WHERE c.region_code = ?";
+    CLUSTER_ALL = "SELECT ", cluster_columns!(), " FROM clusters c ORDER BY c.created_at, c.id";
+    CLUSTER_COUNT = "SELECT COUNT(*) FROM clusters";
+    CLUSTER_VERSION = "SELECT version FROM clusters WHERE id = ?";
+    CLUSTER_ID_USED = "SELECT EXISTS (SELECT 1 FROM cluster_ids WHERE id = ?)";
+    CLUSTER_HAS_MACHINES = "SELECT EXISTS (SELECT 1 FROM machines WHERE live = 1 AND cluster_id = ?)";
+    CLUSTER_ID_INSERT = "INSERT INTO cluster_ids (id) VALUES (?)";
+    CLUSTER_INSERT = "INSERT INTO clusters (id, name, region_code, version, created_at, updated_at) \
+        VALUES (?, ?, ?, ?, ?, ?)";
+    CLUSTER_UPDATE = "UPDATE clusters SET name = ?2, region_code = ?3, version = ?4, created_at = ?5, updated_at = ?6 \
+        WHERE id = ?1";
+    CLUSTER_DELETE = "DELETE FROM clusters WHERE id = ?";
+
+    MACHINE_GET = "SELECT ", machine_columns!(), ", ", cluster_columns!(),
+        " FROM machines m JOIN clusters c ON c.id = m.cluster_id WHERE m.id = ?";
+    MACHINE_READ = "SELECT ", machine_columns!(), " FROM machines m WHERE m.id = ?";
+    MACHINE_HOLDER = "SELECT ", machine_columns!(),
+        " FROM machines m WHERE m.live = 1 AND m.cluster_id = ? AND m.name = ?";
+    MACHINE_DUE = "SELECT ", machine_columns!(),
+        " FROM machines m WHERE m.next_at <= ? ORDER BY m.next_at, m.id LIMIT ?";
+    MACHINE_NEXT_DUE = "SELECT next_at FROM machines WHERE next_at >= 0 ORDER BY next_at LIMIT 1";
+    MACHINE_ID_USED = "SELECT EXISTS (SELECT 1 FROM events WHERE machine_id = ?)";
+    MACHINE_NAME_HELD = "SELECT id FROM machines WHERE live = 1 AND cluster_id = ? AND name = ?";
+    MACHINE_NAMED = "SELECT created_at, id FROM machines WHERE live = 1 AND name = ?";
+    MACHINE_INSERT = "INSERT INTO machines (id, cluster_id, name, machine_type, tags, protect_stop, protect_terminate, \
+        state, state_changed_at, change_cause, change_from, change_to, change_type, next_at, next_kind, reason, deleted, \
+        ordinal, version, created_at, updated_at, live) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
+    // What changes often. It leaves alone the columns of the indexes of live machines.
+    MACHINE_UPDATE = "UPDATE machines SET tags = ?2, protect_stop = ?3, protect_terminate = ?4, state = ?5, \
+        state_changed_at = ?6, change_cause = ?7, change_from = ?8, change_to = ?9, change_type = ?10, next_at = ?11, \
+        next_kind = ?12, reason = ?13, deleted = ?14, ordinal = ?15, version = ?16, updated_at = ?17 WHERE id = ?1";
+    MACHINE_PLACE = "UPDATE machines SET name = ?2, machine_type = ?3, live = ?4 WHERE id = ?1";
+    MACHINE_DELETE = "DELETE FROM machines WHERE id = ?";
+    TAG_INSERT = "INSERT INTO machine_tags (tag, created_at, id, name) VALUES (?, ?, ?, ?)";
+    TAG_DELETE = "DELETE FROM machine_tags WHERE tag = ? AND created_at = ? AND id = ?";
+
+    EVENT_INSERT = "INSERT INTO events (machine_id, version, at, change) VALUES (?, ?, ?, ?)";
+    EVENT_LAST = "SELECT MAX(seq) FROM events";
+    EVENT_PAGE = "SELECT seq, machine_id, version, at, change FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
+    EVENT_PAGE_OF_MACHINE = "SELECT seq, machine_id, version, at, change FROM events \
+        WHERE machine_id = ? AND seq > ? ORDER BY seq LIMIT ?";
+
+    ANSWER_GET = "SELECT fingerprint, answer, expires_at FROM answers WHERE key = ?";
+    ANSWER_EXPIRY = "SELECT expires_at FROM answers WHERE key = ?";
+    ANSWER_SET = "INSERT OR REPLACE INTO answers (key, fingerprint, answer, expires_at) VALUES (?, ?, ?, ?)";
+    ANSWER_PURGE = "DELETE FROM answers WHERE key IN \
+        (SELECT key FROM answers WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)";
+}
+
+/// The statements of the catalogue.
+pub(crate) mod catalogue {
+    pub(crate) const SETTING_GET: &str = "SELECT value FROM settings WHERE name = ?";
+    pub(crate) const SETTING_SET: &str = "INSERT INTO settings (name, value) VALUES (?, ?)";
+    pub(crate) const WORLD_GET: &str = "SELECT incarnation FROM worlds WHERE name = ?";
+    pub(crate) const WORLD_ALL: &str = "SELECT incarnation FROM worlds";
+    pub(crate) const WORLD_INSERT: &str = "INSERT INTO worlds (name, incarnation) VALUES (?, ?)";
+}
+
+#[cfg(test)]
+mod tests {
+    use cloudm_domain::{ClusterId, MachineState, Order, OrderKey};
+
+    use super::*;
+    use crate::file::{self, Durability};
+    use crate::stream::Source;
+
+    /// What SQLite does for a statement, a line a step.
+    fn plan(db: &rusqlite::Connection, sql: &str) -> Vec<String> {
+        let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let values = vec![rusqlite::types::Null; statement.parameter_count()];
+        let rows = statement.query_map(rusqlite::params_from_iter(values), |row| row.get(3)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    /// All clusters, or their number: there are at most a thousand.
+    const MAY_SCAN: [&str; 2] = [CLUSTER_ALL, CLUSTER_COUNT];
+
+    fn check(db: &rusqlite::Connection, name: &str, sql: &str) {
+        for step in plan(db, sql) {
+            let scans = step.starts_with("SCAN") && step != "SCAN CONSTANT ROW" && !MAY_SCAN.contains(&sql);
+            assert!(!scans && !step.contains("TEMP B-TREE"), "{name}: {step}");
+        }
+    }
+
+    #[test]
+    fn every_statement_of_a_world_finds_its_rows_by_an_index() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = file::create(&directory.path().join("a.db"), file::WORLD, Durability::None).unwrap();
+        for (name, sql) in OF_A_WORLD {
+            check(&db, name, sql);
+        }
+    }
+
+    #[test]
+    fn every_list_reads_its_keys_from_an_index_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = file::create(&directory.path().join("a.db"), file::WORLD, Durability::None).unwrap();
+        let sources = [
+            Source::Live,
+            Source::Cluster(ClusterId::from_bytes([0; 12])),
+            Source::State(MachineState::Running),
+            Source::Type("small".parse().unwrap()),
+            Source::Tag("a".parse().unwrap()),
+        ];
+        for source in sources {
+            for key in [OrderKey::CreatedAt, OrderKey::Name] {
+                for descending in [false, true] {
+                    let sql = source.sql(Order { key, descending });
+                    let steps = plan(&db, &sql);
+                    let found = |step: &String| step.contains("COVERING INDEX") || step.contains("USING PRIMARY KEY");
+                    assert!(steps.len() == 1 && steps[0].starts_with("SEARCH") && found(&steps[0]), "{sql}: {steps:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_statement_of_the_catalogue_finds_its_rows_by_an_index() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = file::create(&directory.path().join("a.db"), file::CATALOGUE, Durability::None).unwrap();
+        for sql in [catalogue::SETTING_GET, catalogue::SETTING_SET, catalogue::WORLD_GET, catalogue::WORLD_INSERT] {
+            check(&db, sql, sql);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The store: its directory, its worlds and their rest.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloudm_application::ports::{Entropy, NewWorld, Store, StoreError, WallClock, World, WorldPorts};
+use cloudm_domain::WorldName;
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+
+use crate::catalogue::Catalogue;
+use crate::directory::Directory;
+use crate::error::{DbError, OpenError, closed};
+use crate::file::Durability;
+use crate::pool::Pool;
+use crate::world::{self, Base, OpenWorld};
+
+/// What a store is opened with.
+pub struct Options {
+    /// Its directory; made where there is none.
+    pub path: PathBuf,
+    /// The host's time.
+    pub wall: Arc<dyn WallClock>,
+    /// Where its page token key comes from when it is first opened.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// The embedded store. See the [crate] for what it is and where its files are.
+///
+/// Dropped without [`Store::close`], it still writes what waits, and all that was acknowledged is kept; the next server
+/// then has a log to read again first.
+pub struct EmbeddedStore {
+    base: Arc<Base>,
+    worlds: Arc<Worlds>,
+    page_token_key: [u8; 32],
+    ended: OnceCell<()>,
+    /// Dropped with the store, which ends the thread that lets worlds rest.
+    _alive: mpsc::Sender<()>,
+}
+
+/// How often worlds are looked at that nobody uses. One that was not used from one look to the next is let rest.
+const LOOK: Duration = Duration::from_secs(30);
+/// Threads that write, for all worlds. They wait for the disk more than they work.
+const WRITERS: usize = 4;
+
+impl EmbeddedStore {
+    /// Opens the store in a directory, which it then has for itself.
+    ///
+    /// # Errors
+    /// When another server has the directory, when a newer one wrote it, when it is not a store, or when the host does not
+    /// give access. Each says what to do.
+    pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
+        let directory = Directory::open(&options.path)?;
+        Self::start(directory, Durability::Disk, options)
+    }
+
+    /// Opens a new store in a directory of its own, which ends with it. Nothing waits for the disk.
+    ///
+    /// # Errors
+    /// When the host has no place for temporary files.
+    pub fn memory(wall: Arc<dyn WallClock>, entropy: Arc<dyn Entropy>) -> Result<Arc<Self>, OpenError> {
+        let directory = Directory::temporary()?;
+        let path = directory.path().to_owned();
+        Self::start(directory, Durability::None, Options { path, wall, entropy })
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        self.base.directory.path()
+    }
+
+    fn start(directory: Directory, durability: Durability, options: Options) -> Result<Arc<Self>, OpenError> {
+        let Options { wall, entropy, .. } = options;
+        let catalogue = Catalogue::open(&directory, durability)?;
+        let path = directory.catalogue();
+        let page_token_key = catalogue.page_token_key(entropy.as_ref()).map_err(|error| error.at(&path))?;
+        directory.sweep(&catalogue.worlds().map_err(|error| error.at(&path))?)?;
+        directory.sync()?;
+        let threads = |name, count| Pool::start(name, count).map_err(|error| OpenError::io(&path, &error));
+        let cores = available_parallelism().map_or(2, usize::from);
+        let base = Arc::new(Base {
+            durability,
+            wall,
+            writers: threads("store-write", WRITERS)?,
+            readers: threads("store-read", cores.clamp(2, 8))?,
+            closed: AtomicBool::new(false),
+            directory,
+        });
+        let worlds =
+            Arc::new(Worlds { base: base.clone(), catalogue: Mutex::new(Some(catalogue)), open: Mutex::default() });
+        let alive = watch(&worlds).map_err(|error| OpenError::io(&base.directory.catalogue(), &error))?;
+        Ok(Arc::new(Self { base, worlds, page_token_key, ended: OnceCell::new(), _alive: alive }))
+    }
+}
+
+/// Starts the thread that lets worlds rest.
+fn watch(worlds: &Arc<Worlds>) -> std::io::Result<mpsc::Sender<()>> {
+    let (alive, ended) = mpsc::channel();
+    let worlds = Arc::downgrade(worlds);
+    let look = move || {
+        while let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(LOOK) {
+            let Some(worlds) = worlds.upgrade() else { return };
+            worlds.rest_unused();
+        }
+    };
+    std::thread::Builder::new().name("store-rest".into()).spawn(look)?;
+    Ok(alive)
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn ensure_world(&self, new: NewWorld) -> Result<WorldPorts, StoreError> {
+        let worlds = self.worlds.clone();
+        self.base.readers.run(move || worlds.ensure(new)).await
+    }
+
+    async fn open_world(&self, name: &WorldName) -> Result<Option<WorldPorts>, StoreError> {
+        self.base.check_open()?;
+        if let Some(world) = self.worlds.opened(name) {
+            return Ok(Some(world.ports()));
+        }
+        let (worlds, name) = (self.worlds.clone(), name.clone());
+        self.base.readers.run(move || worlds.open(&name)).await
+    }
+
+    async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {
+        self.base.check_open()?;
+        Ok(self.page_token_key)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let worlds = self.worlds.clone();
+        self.base.readers.run(move || worlds.with_catalogue(|catalogue| catalogue.worlds().map(drop))).await
+    }
+
+    async fn close(&self) {
+        self.ended
+            .get_or_init(|| async {
+                let (worlds, base) = (self.worlds.clone(), self.base.clone());
+                worlds.refuse();
+                let (done, ended) = tokio::sync::oneshot::channel::<()>();
+                // What is under way may take its time, and the caller's thread has other things to do.
+                let end = move || {
+                    worlds.end();
+                    base.directory.release();
+                    drop(done);
+                };
+                match std::thread::Builder::new().name("store-close".into()).spawn(end) {
+                    Ok(_) => drop(ended.await),
+                    Err(error) => tracing::error!(%error, "the store was not closed well"),
+                }
+            })
+            .await;
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.worlds.refuse();
+        self.base.writers.finish();
+        self.base.readers.finish();
+    }
+}
+
+/// The worlds that are open.
+struct Worlds {
+    base: Arc<Base>,
+    catalogue: Mutex<Option<Catalogue>>,
+    open: Mutex<BTreeMap<WorldName, Arc<OpenWorld>>>,
+}
+
+impl Worlds {
+    fn opened(&self, name: &WorldName) -> Option<Arc<OpenWorld>> {
+        self.open.lock().get(name).cloned()
+    }
+
+    fn with_catalogue<T>(&self, act: impl FnOnce(&Catalogue) -> Result<T, DbError>) -> Result<T, StoreError> {
+        Ok(act(self.catalogue.lock().as_ref().ok_or_else(closed)?)?)
+    }
+
+    fn open(&self, name: &WorldName) -> Result<Option<WorldPorts>, StoreError> {
+        // Held throughout, so that of those who race one opens the file and all get that.
+        let catalogue = self.catalogue.lock();
+        self.open_with(catalogue.as_ref().ok_or_else(closed)?, name)
+    }
+
+    fn open_with(&self, catalogue: &Catalogue, name: &WorldName) -> Result<Option<WorldPorts>, StoreError> {
+        if let Some(world) = self.opened(name) {
+            return Ok(Some(world.ports()));
+        }
+        let Some(incarnation) = catalogue.world(name)? else { return Ok(None) };
+        let world = OpenWorld::open(self.base.clone(), incarnation)?;
+        let ports = world.ports();
+        self.open.lock().insert(name.clone(), world);
+        Ok(Some(ports))
+    }
+
+    fn ensure(&self, new: NewWorld) -> Result<WorldPorts, StoreError> {
+        let catalogue = self.catalogue.lock();
+        let catalogue = catalogue.as_ref().ok_or_else(closed)?;
+        if let Some(ports) = self.open_with(catalogue, &new.name)? {
+            return Ok(ports);
+        }
+        let world = World::create(new, self.base.wall.now());
+        let path = self.base.directory.world(world.incarnation);
+        if path.exists() {
+            return Err(StoreError::Failed(format!("the incarnation {} was used before", world.incarnation)));
+        }
+        world::create(&path, &world, self.base.durability)?;
+        // Only what is whole on the disk gets a name.
+        self.base.directory.sync()?;
+        catalogue.add(&world.name, world.incarnation)?;
+        self.open_with(catalogue, &world.name)?.ok_or_else(|| StoreError::Damaged("a world was lost".into()))
+    }
+
+    fn all(&self) -> Vec<Arc<OpenWorld>> {
+        self.open.lock().values().cloned().collect()
+    }
+
+    /// Lets worlds rest that were not used since the last look.
+    fn rest_unused(&self) {
+        for world in self.all().into_iter().filter(|world| !world.was_used()) {
+            self.base.writers.push(move || world.rest());
+        }
+    }
+
+    /// Lets nothing new begin.
+    fn refuse(&self) {
+        self.base.closed.store(true, Ordering::Release);
+        self.all().iter().for_each(|world| world.close());
+    }
+
+    /// Ends what is under way and closes all files.
+    fn end(&self) {
+        self.base.readers.finish();
+        // Once more, for a world that was being opened.
+        self.refuse();
+        self.base.writers.finish();
+        self.all().iter().for_each(|world| world.rest());
+        self.open.lock().clear();
+        self.catalogue.lock().take();
+    }
+}

@@ -1,0 +1,267 @@
+//! The one writer of a world: a queue whose jobs are committed in groups.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloudm_application::ports::StoreError;
+use cloudm_domain::Instant;
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::error::{DbError, closed, same};
+use crate::file::{self, Durability};
+use crate::sql;
+
+/// The queue of a world's writes, and the connection that writes them.
+///
+/// Jobs that wait are run as one group: one transaction, a savepoint for each job, one commit to the disk, and only then
+/// their answers. So a disk commit is shared by all that came during the last one, and a job that is refused undoes
+/// nothing but itself.
+pub(crate) struct Writer {
+    path: PathBuf,
+    durability: Durability,
+    places: Arc<Semaphore>,
+    queue: Mutex<Queue>,
+    db: Mutex<Option<Connection>>,
+    /// The instant that the file holds as the latest.
+    kept: Mutex<Instant>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Box<dyn Job>>,
+    /// Whether a thread has, or will have, the queue in hand.
+    in_hand: bool,
+    closed: bool,
+}
+
+/// What came of a group.
+pub(crate) enum Progress {
+    /// More is queued.
+    More,
+    /// Nothing is queued.
+    Idle,
+}
+
+impl Writer {
+    /// The most jobs of a world that wait or are under way.
+    const MAX_WAITING: usize = 1_024;
+    /// The most jobs that share a commit.
+    const MAX_GROUP: usize = 512;
+    /// How long a caller waits for a place in a full queue.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    pub(crate) fn new(path: PathBuf, durability: Durability, kept: Instant) -> Self {
+        Self {
+            path,
+            durability,
+            places: Arc::new(Semaphore::new(Self::MAX_WAITING)),
+            queue: Mutex::default(),
+            db: Mutex::default(),
+            kept: Mutex::new(kept),
+        }
+    }
+
+    /// Queues `work`. Says where its answer will come, and whether the caller has to take the queue in hand.
+    ///
+    /// The world has reached `instant` where the work is done.
+    pub(crate) async fn submit<T, E, F>(
+        &self,
+        instant: Option<Instant>,
+        work: F,
+    ) -> Result<(oneshot::Receiver<Result<T, E>>, bool), StoreError>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let place = self.place().await?;
+        let (reply, answer) = oneshot::channel();
+        let task = Task { work: Some(work), outcome: None, instant, reply, _place: place };
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return Err(closed());
+        }
+        queue.jobs.push_back(Box::new(task));
+        Ok((answer, !std::mem::replace(&mut queue.in_hand, true)))
+    }
+
+    async fn place(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        // A timer is made only where there is something to wait for.
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        match tokio::time::timeout(Self::PATIENCE, self.places.clone().acquire_owned()).await {
+            Ok(place) => place.map_err(|_| closed()),
+            Err(_) => Err(StoreError::Unavailable("too much waits to be written".into())),
+        }
+    }
+
+    /// Writes what waits, as one group, and answers it. `reached` learns the latest instant before the answers go out.
+    pub(crate) fn write_group(&self, reached: impl FnOnce(Instant)) -> Progress {
+        let hand = Hand { queue: &self.queue };
+        let mut jobs: Vec<_> = {
+            let mut queue = self.queue.lock();
+            let count = queue.jobs.len().min(Self::MAX_GROUP);
+            queue.jobs.drain(..count).collect()
+        };
+        let result = self.commit(&mut jobs);
+        if let Ok(Some(instant)) = result {
+            reached(instant);
+        }
+        if let Err(error) = &result {
+            tracing::error!(%error, jobs = jobs.len(), path = %self.path.display(), "a group of writes failed");
+        }
+        for job in jobs {
+            job.answer(result.as_ref().err());
+        }
+        hand.open()
+    }
+
+    /// Runs the jobs in one transaction; gives the latest instant of those that took effect.
+    fn commit(&self, jobs: &mut [Box<dyn Job>]) -> Result<Option<Instant>, StoreError> {
+        let mut place = self.db.lock();
+        // Put back only after all went well: a transaction that failed ends with its connection.
+        let db = match place.take() {
+            Some(db) => db,
+            None => self.connect()?,
+        };
+        let mut kept = self.kept.lock();
+        let instant = run(&db, jobs, *kept).map_err(StoreError::from)?;
+        // After a commit that failed, nobody knows what the disk holds.
+        let unknown = |error| StoreError::Unavailable(format!("a commit failed: {error}"));
+        db.prepare_cached(sql::COMMIT).and_then(|mut commit| commit.execute([])).map_err(unknown)?;
+        *kept = instant.unwrap_or(*kept).max(*kept);
+        *place = Some(db);
+        Ok(instant)
+    }
+
+    /// Keeps `instant` as the latest, moves the log into the file and lets go of it; the next write opens it again.
+    pub(crate) fn rest(&self, instant: Instant) -> Result<(), StoreError> {
+        let mut place = self.db.lock();
+        let mut kept = self.kept.lock();
+        let db = match place.take() {
+            Some(db) => db,
+            None if instant > *kept => self.connect()?,
+            None => return Ok(()),
+        };
+        finish(db, (instant > *kept).then_some(instant))?;
+        *kept = instant.max(*kept);
+        Ok(())
+    }
+
+    fn connect(&self) -> Result<Connection, StoreError> {
+        Ok(file::open(&self.path, file::WORLD, self.durability)?)
+    }
+
+    /// Takes no more jobs. Those that wait are still written.
+    pub(crate) fn close(&self) {
+        self.queue.lock().closed = true;
+        self.places.close();
+    }
+}
+
+/// The queue in hand of a thread. Where that panics, the next job lets another one take it.
+struct Hand<'a> {
+    queue: &'a Mutex<Queue>,
+}
+
+impl Drop for Hand<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.queue.lock().in_hand = false;
+        }
+    }
+}
+
+impl Hand<'_> {
+    fn open(self) -> Progress {
+        let mut queue = self.queue.lock();
+        queue.in_hand = !queue.jobs.is_empty();
+        if queue.in_hand { Progress::More } else { Progress::Idle }
+    }
+}
+
+fn finish(db: Connection, high_water: Option<Instant>) -> Result<(), DbError> {
+    if let Some(instant) = high_water {
+        db.prepare_cached(sql::HIGH_WATER_SET)?.execute([millis(instant)])?;
+    }
+    db.query_row(sql::CHECKPOINT, [], |_| Ok(()))?;
+    db.close().map_err(|(_, error)| error.into())
+}
+
+pub(crate) fn millis(instant: Instant) -> i64 {
+    // An instant is below 2^43.
+    i64::try_from(instant.millis()).unwrap_or(i64::MAX)
+}
+
+fn run(db: &Connection, jobs: &mut [Box<dyn Job>], kept: Instant) -> Result<Option<Instant>, DbError> {
+    db.prepare_cached(sql::BEGIN)?.execute([])?;
+    let mut latest = None;
+    for job in jobs {
+        db.prepare_cached(sql::SAVEPOINT)?.execute([])?;
+        if job.run(db) {
+            latest = latest.max(job.instant());
+        } else if !db.is_autocommit() {
+            db.prepare_cached(sql::ROLLBACK_TO_SAVEPOINT)?.execute([])?;
+        }
+        // Some failures (a full disk) end the whole transaction, and with it what the neighbours wrote.
+        if db.is_autocommit() {
+            return Err(DbError::Sql(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR),
+                Some("the transaction was lost".into()),
+            )));
+        }
+        db.prepare_cached(sql::RELEASE_SAVEPOINT)?.execute([])?;
+    }
+    if let Some(latest) = latest.filter(|latest| *latest > kept) {
+        db.prepare_cached(sql::HIGH_WATER_SET)?.execute([millis(latest)])?;
+    }
+    Ok(latest)
+}
+
+trait Job: Send {
+    /// Does the work within a savepoint; says whether that is to stay.
+    fn run(&mut self, db: &Connection) -> bool;
+    /// The instant that the world has reached where the work took effect.
+    fn instant(&self) -> Option<Instant>;
+    /// Answers with what came of it, or with what undid the whole group.
+    fn answer(self: Box<Self>, group: Option<&StoreError>);
+}
+
+struct Task<T, E, F> {
+    work: Option<F>,
+    outcome: Option<Result<T, E>>,
+    instant: Option<Instant>,
+    reply: oneshot::Sender<Result<T, E>>,
+    /// Its place in the queue, free once it is answered.
+    _place: OwnedSemaphorePermit,
+}
+
+impl<T, E, F> Job for Task<T, E, F>
+where
+    T: Send,
+    E: From<StoreError> + Send,
+    F: FnOnce(&Connection) -> Result<T, E> + Send,
+{
+    fn run(&mut self, db: &Connection) -> bool {
+        self.outcome = self.work.take().map(|work| work(db));
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn instant(&self) -> Option<Instant> {
+        self.instant
+    }
+
+    fn answer(self: Box<Self>, group: Option<&StoreError>) {
+        let outcome = match group {
+            Some(error) => Err(same(error).into()),
+            None => self.outcome.unwrap_or_else(|| Err(StoreError::Failed("a write was not run".into()).into())),
+        };
+        // Whoever asked may have left; the write stands all the same.
+        let _ = self.reply.send(outcome);
+    }
+}
