@@ -85,7 +85,7 @@ fn created(number: u8, rules: &Rules) -> Outcome {
         machine_type: "small".parse().unwrap(),
         tags: Tags::default(),
         protection: Protection::default(),
-        start: number % 2 == 0,
+        start: number.is_multiple_of(2),
     };
     Machine::create(new, START, rules)
 }
@@ -324,15 +324,15 @@ fn a_life_in_flaky_is_a_known_one() {
     let rules = Rules::new(Seed::new(3).unwrap(), Preset::Flaky.behaviour());
     let mut told = Told::new(2, &rules);
     told.settle(START.plus(Span::from_secs(12 * 3600)), &rules);
+    use MachineState::{Failed, Provisioning, Repairing, Running, Starting};
     let seen: Vec<_> = told
         .events
         .iter()
         .map(|event| match &event.change {
             Change::Entered(entered) => (event.at.since(START).millis(), entered.state),
-            _ => (event.at.since(START).millis(), MachineState::Provisioning),
+            _ => (event.at.since(START).millis(), Provisioning),
         })
         .collect();
-    use MachineState::{Failed, Provisioning, Repairing, Running, Starting};
     let known = [
         (0, Provisioning),
         (12_489, Starting),
