@@ -1,5 +1,7 @@
 //! What is true of the embedded store alone: its directory, its lock and its files.
 
+#![expect(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use std::path::Path;
 use std::sync::Arc;
 
