@@ -1,1 +1,244 @@
-//! persistence-contract
+//! What every store of cloudm must keep, as scenarios that each runs against a store of its own.
+//!
+//! The MUSTs stand in [`cloudm_application::ports`]; here each is tried. Nothing here knows a store.
+//!
+//! # For an adapter
+//! Implement [`Fixture`] over whatever makes a fresh, empty store, and let the macro make the tests in `tests/contract.rs`:
+//!
+//! ```text
+//! struct Directory(tempfile::TempDir);
+//!
+//! #[async_trait::async_trait]
+//! impl cloudm_persistence_contract::Fixture for Directory {
+//!     async fn open(&self, wall: Arc<dyn WallClock>, entropy: Arc<dyn Entropy>) -> Arc<dyn Store> { … }
+//! }
+//!
+//! cloudm_persistence_contract::contract_suite!(Directory(tempfile::tempdir().unwrap()));
+//! ```
+//!
+//! The expression is evaluated for each scenario. A store that keeps nothing once it is closed says so with
+//! `contract_suite!(…, keeps nothing)`, and is spared the scenarios in `reopening`.
+//!
+//! # The scenarios
+//! One file a feature, named as in every other crate: [`worlds`], [`clusters`], [`machines`], [`removal`] (machines that are
+//! TERMINATED or forgotten), [`due`], [`events`], [`answers`], [`selectors`], [`paging`], [`groups`] (many writes at once),
+//! [`reopening`].
+//!
+//! # To add one
+//! Write a `pub async fn` that says what holds, over `&dyn Fixture`, in the file of its feature, with [`Scene`] and
+//! [`builders`] for what it needs; name it in [`contract_suite!`]. A test fails where that was forgotten. Then break the MUST
+//! in an adapter by hand and see the scenario fail: one that cannot fail shows nothing.
+
+#![expect(clippy::unwrap_used, reason = "a scenario that does not hold fails loudly")]
+#![expect(missing_docs, reason = "the name of a scenario says what holds")]
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloudm_application::ports::{Entropy, Store, WallClock};
+
+pub mod answers;
+pub mod builders;
+pub mod clusters;
+pub mod due;
+pub mod events;
+mod fleet;
+pub mod groups;
+pub mod machines;
+pub mod paging;
+pub mod race;
+pub mod removal;
+pub mod reopening;
+mod scene;
+pub mod selectors;
+pub mod worlds;
+
+pub use scene::Scene;
+
+/// Where a scenario's store comes from: a place that is fresh and empty.
+#[async_trait]
+pub trait Fixture: Send + Sync {
+    /// Opens the store at this place. Called again after that store was closed, it opens it anew, as after a restart.
+    async fn open(&self, wall: Arc<dyn WallClock>, entropy: Arc<dyn Entropy>) -> Arc<dyn Store>;
+}
+
+/// Makes a test of every scenario, each on a fixture of its own. See the [crate].
+#[macro_export]
+macro_rules! contract_suite {
+    ($fixture:expr) => {
+        $crate::contract_suite!($fixture, keeps nothing);
+        $crate::scenarios!($fixture; reopening:
+            all_that_was_acknowledged_is_there,
+            positions_hold,
+            now_does_not_go_back,
+            the_page_token_key_stays,
+            what_was_used_stays_used,
+            a_world_stays_what_it_was_made,
+        );
+    };
+    ($fixture:expr, keeps nothing) => {
+        $crate::scenarios!($fixture; worlds:
+            a_world_is_made_as_asked,
+            a_world_that_exists_stays_as_it_is,
+            racing_callers_open_one_incarnation,
+            a_world_that_does_not_exist_is_absent,
+            worlds_know_nothing_of_each_other,
+            a_world_without_a_start_begins_at_wall_time,
+            now_follows_the_wall_at_the_worlds_rate,
+            now_never_goes_back,
+            now_is_not_before_a_committed_event,
+            the_page_token_key_is_one,
+            a_closed_store_refuses_everything,
+        );
+        $crate::scenarios!($fixture; clusters:
+            a_cluster_is_read_as_it_was_written,
+            an_absent_cluster_is_none,
+            clusters_are_in_order_of_creation,
+            a_write_needs_the_expected_version,
+            of_racing_updates_one_wins_each_version,
+            a_name_is_unique,
+            of_racing_creations_of_a_name_one_wins,
+            of_racing_creations_of_an_id_one_wins,
+            an_id_is_used_once,
+            a_world_has_room_for_so_many,
+            of_racing_creations_for_the_last_place_one_wins,
+            a_cluster_with_machines_is_not_deleted,
+            a_cluster_of_terminated_machines_is_deleted,
+            no_machine_outlives_its_cluster,
+            creations_are_checked_in_order,
+            changes_are_checked_in_order,
+            an_answer_is_kept_with_its_effect,
+            a_refused_write_changes_nothing,
+        );
+        $crate::scenarios!($fixture; machines:
+            a_machine_is_read_as_it_was_written,
+            an_absent_machine_is_none,
+            a_machine_shows_its_cluster_as_it_is_now,
+            an_update_needs_the_expected_version,
+            of_racing_updates_one_wins_each_version,
+            a_name_is_unique_in_its_cluster,
+            a_name_is_held_by_one,
+            a_rename_frees_the_old_name,
+            of_racing_creations_of_a_name_one_wins,
+            of_racing_renames_to_a_name_one_wins,
+            of_racing_creations_of_an_id_one_wins,
+            an_id_is_used_once,
+            a_creation_needs_its_cluster,
+            creations_are_checked_in_order,
+            updates_are_checked_in_order,
+            a_machine_its_events_and_its_answer_are_written_together,
+            a_refused_write_changes_nothing,
+        );
+        $crate::scenarios!($fixture; removal:
+            a_name_is_free_once_its_machine_is_terminated,
+            a_terminated_machine_is_found_by_its_id,
+            a_removed_machine_is_gone_and_its_events_stay,
+            a_removal_writes_the_events_it_is_given,
+            a_removal_needs_the_expected_version,
+            of_a_racing_removal_and_update_one_wins,
+            terminated_machines_of_a_deleted_cluster_are_seen_no_more,
+        );
+        $crate::scenarios!($fixture; due:
+            what_is_due_is_found_earliest_first,
+            what_is_due_at_one_instant_is_in_order_of_ids,
+            no_more_than_the_limit_is_found,
+            nothing_due_is_found_where_nothing_is,
+            what_is_to_be_forgotten_is_due,
+            a_write_moves_what_is_due,
+        );
+        $crate::scenarios!($fixture; events:
+            the_first_position_is_before_all_events,
+            the_last_position_is_after_all_events,
+            events_are_read_as_they_were_written,
+            a_walk_meets_each_event_once,
+            a_walk_meets_what_is_committed_meanwhile,
+            a_follower_misses_nothing_while_many_write,
+            the_events_of_one_machine_are_in_order,
+            a_machine_is_the_fold_of_its_events,
+            an_absent_machine_has_no_events,
+            a_position_of_nobody_is_refused,
+        );
+        $crate::scenarios!($fixture; answers:
+            an_answer_is_kept,
+            an_absent_answer_is_none,
+            an_answer_is_gone_once_it_has_expired,
+            a_key_is_taken_until_its_answer_has_expired,
+            of_callers_that_race_for_a_key_one_wins,
+            of_commits_that_race_for_a_key_one_has_effect,
+            a_commit_may_use_a_key_that_has_expired,
+            only_what_has_expired_is_dropped,
+            no_more_than_the_limit_is_dropped,
+        );
+        $crate::scenarios!($fixture; selectors:
+            every_selector_is_followed_in_every_order,
+            every_selector_is_followed_page_by_page,
+            terminated_machines_are_left_out_unless_asked_for,
+            machines_of_a_deleted_cluster_are_left_out,
+            a_region_is_that_of_the_cluster_now,
+            lists_follow_what_is_written,
+            a_selector_that_fits_nothing_finds_nothing,
+        );
+        $crate::scenarios!($fixture; paging:
+            ids_order_what_was_created_at_one_instant,
+            names_are_ordered_by_their_bytes,
+            a_page_is_no_longer_than_its_limit,
+            there_is_no_page_after_the_last,
+            a_walk_meets_each_lasting_machine_once,
+            a_walk_goes_on_after_a_machine_that_is_gone,
+            a_page_shows_one_moment,
+            a_walk_that_examines_many_is_complete,
+        );
+        $crate::scenarios!($fixture; groups:
+            a_failing_neighbour_undoes_nothing,
+            writes_of_different_ports_share_the_world,
+            crowds_are_all_answered,
+            a_write_is_seen_by_the_next_read,
+            a_caller_who_leaves_leaves_all_or_nothing,
+        );
+    };
+}
+
+/// Makes a test of each named scenario of a file.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! scenarios {
+    ($fixture:expr; $file:ident: $($scenario:ident),* $(,)?) => {
+        mod $file {
+            use super::*;
+
+            $(
+                #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $scenario() {
+                    $crate::$file::$scenario(&$fixture).await;
+                }
+            )*
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_scenario_is_in_the_suite() {
+        let files = [
+            include_str!("answers.rs"),
+            include_str!("clusters.rs"),
+            include_str!("due.rs"),
+            include_str!("events.rs"),
+            include_str!("groups.rs"),
+            include_str!("machines.rs"),
+            include_str!("paging.rs"),
+            include_str!("removal.rs"),
+            include_str!("reopening.rs"),
+            include_str!("selectors.rs"),
+            include_str!("worlds.rs"),
+        ];
+        let suite = include_str!("lib.rs");
+        for file in files {
+            for (_, rest) in file.match_indices("pub async fn ").map(|(at, found)| (at, &file[at + found.len()..])) {
+                let name = rest.split('(').next().unwrap();
+                assert!(suite.contains(&format!("    {name},\n")), "{name} is in no suite");
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Worlds, clusters, machines and commits to try a store with.
+
+use cloudm_application::ports::{
+    Commit, EventQuery, KeptAnswer, MachineQuery, MachineWrite, NewWorld, Position, SortKey,
+};
+use cloudm_domain::{
+    Behaviour, Cluster, ClusterId, Command, Distribution, Edit, Incarnation, Instant, Machine, MachineEvent, MachineId,
+    NewMachine, Order, OrderKey, Outcome, Preset, Protection, Rate, Rules, Seed, Selector, Span, Tags, Timing,
+    WallMillis,
+};
+
+/// The instant at which everything is made unless told otherwise.
+pub const START: Instant = Instant::DEFAULT_START;
+
+/// A wall time that is never reached.
+pub const FOREVER: WallMillis = Instant::MAX.millis();
+
+/// The seed of all worlds.
+pub fn seed() -> Seed {
+    Seed::new(7).unwrap()
+}
+
+/// So many milliseconds after [`START`].
+pub fn after(millis: u64) -> Instant {
+    START.plus(Span::from_millis(millis))
+}
+
+/// Every change takes a minute and nothing fails.
+pub fn slow() -> Behaviour {
+    Behaviour::uniform(Timing::lasting(Distribution::Fixed { value: Span::from_secs(60) }))
+}
+
+/// A world whose clock stands still at [`START`].
+pub fn new_world(name: &str, incarnation: u8) -> NewWorld {
+    NewWorld {
+        name: name.parse().unwrap(),
+        incarnation: Incarnation::from_bytes([incarnation; 12]),
+        seed: seed(),
+        start: Some(START),
+        rate: Rate::PAUSED,
+        preset: Preset::Instant,
+    }
+}
+
+/// A cluster in region A.
+pub fn cluster(name: &str) -> Cluster {
+    cluster_in(name, "A")
+}
+
+/// A cluster in a region.
+pub fn cluster_in(name: &str, region: &str) -> Cluster {
+    let name = name.parse().unwrap();
+    Cluster::create(ClusterId::of(seed(), &name, START, 0), name, region.parse().unwrap(), START)
+}
+
+/// The cluster after a change of its name.
+pub fn renamed(cluster: &Cluster, name: &str) -> Cluster {
+    let edit = cloudm_domain::ClusterEdit { name: Some(name.parse().unwrap()), region_code: None };
+    cluster.edit(&edit, START).unwrap()
+}
+
+/// A machine that is to be made.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    new: NewMachine,
+    at: Instant,
+}
+
+/// A machine of this name, of type `small`, without tags.
+pub fn draft(cluster: &Cluster, name: &str) -> Draft {
+    draft_at(cluster, name, START)
+}
+
+/// The same, made at an instant.
+pub fn draft_at(cluster: &Cluster, name: &str, at: Instant) -> Draft {
+    let name = name.parse().unwrap();
+    let new = NewMachine {
+        id: MachineId::of(seed(), cluster.id, &name, at, 0),
+        cluster_id: cluster.id,
+        name,
+        machine_type: "small".parse().unwrap(),
+        tags: Tags::default(),
+        protection: Protection::default(),
+        start: true,
+    };
+    Draft { new, at }
+}
+
+impl Draft {
+    /// With another id.
+    #[must_use]
+    pub fn id(mut self, id: MachineId) -> Self {
+        self.new.id = id;
+        self
+    }
+
+    /// Of another type.
+    #[must_use]
+    pub fn machine_type(mut self, code: &str) -> Self {
+        self.new.machine_type = code.parse().unwrap();
+        self
+    }
+
+    /// With tags.
+    #[must_use]
+    pub fn tags(mut self, tags: &[&str]) -> Self {
+        self.new.tags = Tags::new(tags.iter().map(|tag| tag.parse().unwrap()).collect()).unwrap();
+        self
+    }
+
+    /// What its creation comes to.
+    pub fn made(self, rules: &Rules) -> Outcome {
+        Machine::create(self.new, self.at, rules)
+    }
+}
+
+/// What a command comes to.
+pub fn asked(machine: &Machine, command: Command, at: Instant, rules: &Rules) -> Outcome {
+    machine.clone().request(&command.into(), at, rules).unwrap()
+}
+
+/// What its end comes to, at once.
+pub fn terminated(machine: &Machine, rules: &Rules) -> Outcome {
+    asked(machine, Command::Terminate, machine.updated_at, rules)
+}
+
+/// What a new name comes to.
+pub fn named(machine: &Machine, name: &str, rules: &Rules) -> Outcome {
+    edited(machine, &Edit { name: Some(name.parse().unwrap()), ..Edit::default() }, rules)
+}
+
+/// What a change of its data comes to.
+pub fn edited(machine: &Machine, edit: &Edit, rules: &Rules) -> Outcome {
+    machine.clone().edit(edit, machine.updated_at, rules).unwrap()
+}
+
+/// What a change that is always possible comes to: its protection from STOP is turned over.
+pub fn touched(machine: &Machine, rules: &Rules) -> Outcome {
+    edited(machine, &Edit { protect_stop: Some(!machine.protection.stop), ..Edit::default() }, rules)
+}
+
+/// The commit of a creation.
+pub fn create(made: Outcome) -> Commit {
+    Commit { write: MachineWrite::Create(made.machine), events: made.events, keep: None }
+}
+
+/// The commit of a command to `before`.
+pub fn update(before: &Machine, after: Outcome) -> Commit {
+    let write = MachineWrite::Update { expected: before.version, machine: after.machine };
+    Commit { write, events: after.events, keep: None }
+}
+
+/// The commit that forgets a machine.
+pub fn remove(machine: &Machine, events: Vec<MachineEvent>) -> Commit {
+    Commit { write: MachineWrite::Remove { id: machine.id, expected: machine.version }, events, keep: None }
+}
+
+/// An answer under a key.
+pub fn answer(key: &str, expires_at: WallMillis) -> KeptAnswer {
+    KeptAnswer { key: key.into(), fingerprint: [3; 32], answer: b"{\"id\":1}".to_vec(), expires_at }
+}
+
+/// Machines by this selector, in the order of creation.
+pub fn query(selector: &Selector, after: Option<SortKey>, limit: usize) -> MachineQuery {
+    MachineQuery { selector: selector.clone(), order: Order::default(), after, limit }
+}
+
+/// All orders there are.
+pub fn orders() -> [Order; 4] {
+    let order = |key, descending| Order { key, descending };
+    let (created_at, name) = (OrderKey::CreatedAt, OrderKey::Name);
+    [order(created_at, false), order(created_at, true), order(name, false), order(name, true)]
+}
+
+/// A page of events.
+pub fn events(machine: Option<MachineId>, after: Option<Position>, limit: usize) -> EventQuery {
+    EventQuery { machine, after, limit }
+}

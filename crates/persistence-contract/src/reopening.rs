@@ -1,0 +1,94 @@
+//! What a store keeps over a restart.
+
+use cloudm_application::ports::{ClusterCommitError, ClusterWrite, CommitError, NewWorld};
+use cloudm_domain::{Command, Rate, Seed, Selector};
+
+use crate::builders::{self, FOREVER, START, after, answer, asked, cluster_in, draft, draft_at, new_world, query};
+use crate::{Fixture, Scene, assert_refused};
+
+pub async fn all_that_was_acknowledged_is_there(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    scene.make(cluster_in("db", "B")).await;
+    let running = scene.create(draft(&web, "a").tags(&["team:x", "y"]).made(&scene.rules)).await;
+    let resizing = scene.machine(&web, "b").await;
+    let stopped = scene.update(&resizing, asked(&resizing, Command::Stop, START, &scene.rules)).await;
+    let resize = Command::Resize("large".parse().unwrap());
+    let resizing = scene.update(&stopped, asked(&stopped, resize, after(5), &scene.slow)).await;
+    assert!(scene.ports.answers.keep(answer("key", FOREVER), 0).await.unwrap());
+    let (history, clusters) = (scene.history().await, scene.ports.clusters.all().await.unwrap());
+
+    let scene = scene.reopen().await;
+    assert_eq!(scene.ports.clusters.all().await.unwrap(), clusters);
+    for machine in [&running, &resizing] {
+        assert_eq!(scene.ports.machines.get(machine.id).await.unwrap().unwrap().machine, *machine);
+    }
+    assert_eq!(scene.history().await, history);
+    assert_eq!(scene.ports.answers.get("key", 0).await.unwrap(), Some(answer("key", FOREVER)));
+    assert_eq!(scene.ports.machines.next_due().await.unwrap(), resizing.due_at());
+    let page = scene.ports.machines.list(&query(&Selector::default(), None, 10)).await.unwrap();
+    assert_eq!(page.machines.len(), 2);
+}
+
+pub async fn positions_hold(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    let first = scene.ports.events.position().await.unwrap();
+    let machine = scene.machine(&web, "a").await;
+    let between = scene.ports.events.position().await.unwrap();
+
+    let scene = scene.reopen().await;
+    scene.machine(&web, "b").await;
+    let count = |after| async {
+        scene.ports.events.page(&builders::events(None, Some(after), 100)).await.unwrap().events.len() as u64
+    };
+    assert_eq!(count(first).await, 2 * machine.version);
+    assert_eq!(count(between).await, machine.version);
+}
+
+pub async fn now_does_not_go_back(fixture: &dyn Fixture) {
+    let real = NewWorld { rate: Rate::REAL, ..new_world("default", 1) };
+    let scene = Scene::open_with(fixture, real).await;
+    let web = scene.cluster("web").await;
+    scene.wall.advance(60_000);
+    let machine = scene.create(draft_at(&web, "a", scene.now().await).made(&scene.rules)).await;
+    scene.wall.set(Scene::WALL - 1_000_000);
+
+    let scene = scene.reopen().await;
+    assert!(scene.now().await >= machine.updated_at);
+    let scene = scene.reopen().await;
+    assert!(scene.now().await >= machine.updated_at);
+}
+
+pub async fn the_page_token_key_stays(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let key = scene.store.page_token_key().await.unwrap();
+    let scene = scene.reopen().await;
+    assert_eq!(scene.store.page_token_key().await.unwrap(), key);
+}
+
+pub async fn what_was_used_stays_used(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let (web, gone) = (scene.cluster("web").await, scene.cluster("gone").await);
+    scene.write(ClusterWrite::Delete { id: gone.id, expected: 1 }).await.unwrap();
+    let machine = scene.machine(&web, "a").await;
+    let machine = scene.terminate(machine).await;
+    scene.remove(&machine).await;
+    assert!(scene.ports.answers.keep(answer("key", FOREVER), 0).await.unwrap());
+
+    let scene = scene.reopen().await;
+    assert_refused!(scene.write(ClusterWrite::Create(gone)).await, ClusterCommitError::IdUsed);
+    let again = builders::create(draft(&web, "a").made(&scene.rules));
+    assert_refused!(scene.commit(again).await, CommitError::IdUsed);
+    assert!(!scene.ports.answers.keep(answer("key", FOREVER), 0).await.unwrap());
+}
+
+pub async fn a_world_stays_what_it_was_made(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let made = scene.ports.world.read().await.unwrap().world;
+    let scene = scene.reopen().await;
+    assert_eq!(scene.ports.world.read().await.unwrap().world, made);
+    let other = NewWorld { seed: Seed::new(99).unwrap(), ..new_world("default", 5) };
+    let ensured = scene.store.ensure_world(other).await.unwrap();
+    assert_eq!(ensured.world.read().await.unwrap().world, made);
+}
