@@ -1,1 +1,151 @@
-//! http-actix
+//! cloudm's HTTP API on actix-web.
+//!
+//! [`HttpApi`] holds what the routes need; [`HttpApi::app`] is the whole application, the same for the server and for
+//! tests. A route is a file: its documentation, its problems and its handler. Rules of machine life are not here: a
+//! handler reads the request into the domain's types, calls one use case and shows what came of it.
+//!
+//! # Adding a route
+//! 1. Its file beside those of its feature, with `#[utoipa::path]`, an operation id, an example and its [`problems!`].
+//! 2. A line in `HttpApi::routes` (or in `HttpApi::app`, for what is not of the simulated cloud).
+//! 3. `cargo xtask openapi`.
+
+mod answer;
+mod around;
+mod body;
+mod clusters;
+mod codes;
+mod conditions;
+mod docs;
+mod errors;
+mod events;
+mod examples;
+mod fallback;
+mod health;
+mod machines;
+mod openapi;
+mod problem;
+mod query;
+mod request_id;
+mod shape;
+mod site_constants;
+mod world;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::web::{self, Bytes};
+use actix_web::{App, Error, HttpResponse, middleware};
+use cloudm_application::Cloud;
+use cloudm_application::ports::{Entropy, Store};
+use utoipa_actix_web::AppExt;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::fallback::Methods;
+
+/// Everything that the routes need. Clones share it.
+#[derive(Clone)]
+pub struct HttpApi {
+    cloud: Arc<Cloud>,
+    store: Arc<dyn Store>,
+    entropy: Arc<dyn Entropy>,
+    draining: Arc<AtomicBool>,
+    methods: Arc<Methods>,
+    openapi_json: Bytes,
+}
+
+impl HttpApi {
+    /// An API of the world `default`, which is `cloud`, in `store`. Request ids come from `entropy`.
+    pub fn new(cloud: Arc<Cloud>, store: Arc<dyn Store>, entropy: Arc<dyn Entropy>) -> Self {
+        Self {
+            cloud,
+            store,
+            entropy,
+            draining: Arc::default(),
+            methods: Arc::new(Methods::of(&openapi())),
+            openapi_json: openapi_json().into(),
+        }
+    }
+
+    /// From now on the server is not ready; what comes all the same is still answered.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// The whole application: routes, documentation, and what surrounds every request.
+    pub fn app(
+        &self,
+    ) -> App<
+        impl ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<impl MessageBody + use<>>,
+            Error = Error,
+            InitError = (),
+        > + use<>,
+    > {
+        let json = self.openapi_json.clone();
+        let description = move || {
+            let json = json.clone();
+            async move { HttpResponse::Ok().content_type("application/json").body(json) }
+        };
+        let to_docs = || async { HttpResponse::TemporaryRedirect().insert_header(("location", "/apidocs/")).finish() };
+        let ui = SwaggerUi::new("/apidocs/{_:.*}").config(utoipa_swagger_ui::Config::from("/openapi.json"));
+        App::new()
+            .app_data(web::Data::new(self.clone()))
+            .into_utoipa_app()
+            .configure(routes)
+            .into_app()
+            .route("/openapi.json", web::get().to(description))
+            .route("/", web::get().to(to_docs))
+            .route("/apidocs", web::get().to(to_docs))
+            .service(ui)
+            .default_service(web::to(fallback::fallback))
+            .wrap(middleware::from_fn(around::around))
+    }
+}
+
+/// All routes of the API, and so its description.
+fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
+    config
+        .service(health::livez)
+        .service(health::readyz)
+        .service(health::healthz)
+        .service(utoipa_actix_web::scope("/api/v1").configure(cloud));
+}
+
+/// The routes of the simulated cloud of one world.
+fn cloud(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
+    config
+        .service(site_constants::list_site_constants)
+        .service(clusters::list_clusters)
+        .service(clusters::create_cluster)
+        .service(clusters::get_cluster)
+        .service(clusters::edit_cluster)
+        .service(clusters::delete_cluster)
+        .service(machines::list_machines)
+        .service(machines::create_machine)
+        .service(machines::get_machine)
+        .service(machines::operate_machine)
+        .service(machines::edit_machine)
+        .service(machines::delete_machine)
+        .service(machines::list_machine_events)
+        .service(events::list_events);
+}
+
+fn openapi() -> utoipa::openapi::OpenApi {
+    let (_, collected) = App::new().into_utoipa_app().configure(routes).split_for_parts();
+    openapi::complete(collected)
+}
+
+/// The API's description, OpenAPI 3.1, as `docs/openapi.json` holds it: indented, with a newline at its end.
+pub fn openapi_json() -> String {
+    let mut json = serde_json::to_string_pretty(&openapi()).unwrap_or_default();
+    json.push('\n');
+    json
+}

@@ -6,7 +6,6 @@ mod banner;
 mod cli;
 mod config;
 mod healthcheck;
-#[cfg_attr(not(test), expect(dead_code, reason = "for the store, when it is opened"))]
 mod host;
 mod serve;
 mod shutdown;
@@ -51,7 +50,7 @@ fn run(command: Command, settings: &Settings) -> Result<()> {
         Command::Config(ConfigCommand::Check) => print("the configuration can be used\n"),
         Command::Config(ConfigCommand::Show) => print(&settings.to_string()),
         Command::Healthcheck => print(&format!("{} answers: ready\n", healthcheck::ask(settings.http.bind)?)),
-        Command::Openapi => Ok(()),
+        Command::Openapi => print(&cloudm_http_actix::openapi_json()),
     }
 }
 

@@ -2,12 +2,19 @@
 
 use std::net::SocketAddr;
 use std::path;
+use std::sync::Arc;
 
-use actix_web::{App, HttpServer, rt};
+use actix_web::{HttpServer, rt};
 use anyhow::{Context, Result, bail};
+use cloudm_application::Cloud;
+use cloudm_application::ports::{Entropy, NewWorld, Store, WorldPorts};
+use cloudm_domain::{Incarnation, Rate, Seed, WorldName};
+use cloudm_http_actix::HttpApi;
+use cloudm_persistence_embedded::{EmbeddedStore, Options};
 
 use crate::banner::{Banner, Data};
-use crate::config::{Settings, Store, StoreKind};
+use crate::config::{Settings, Simulation, StoreKind};
+use crate::host::{HostClock, HostEntropy};
 use crate::print;
 use crate::shutdown::StopSignals;
 
@@ -24,9 +31,14 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
 
 async fn serve(settings: &Settings) -> Result<()> {
     let mut signals = StopSignals::listen().context("signals cannot be listened for")?;
-    let data = data(&settings.store)?;
+    let entropy = Arc::new(HostEntropy::new()?);
+    let (store, data) = open(&settings.store, entropy.clone())?;
+    let cloud = Arc::new(cloud(&*store, settings, &*entropy).await?);
+    let api = HttpApi::new(cloud.clone(), store.clone(), entropy);
+
     let bind = settings.http.bind;
-    let server = HttpServer::new(App::new)
+    let app = api.clone();
+    let server = HttpServer::new(move || app.app())
         .workers(settings.http.workers.get())
         .disable_signals()
         .shutdown_timeout(DRAIN_SECONDS)
@@ -38,26 +50,66 @@ async fn serve(settings: &Settings) -> Result<()> {
     rt::spawn(async move {
         let signal = signals.next().await;
         tracing::info!(signal, "stopping: requests in flight end first");
+        api.drain();
         handle.stop(true).await;
     });
+    let background = rt::spawn(async move { cloud.background.run().await });
     announce(bound, data)?;
     server.await.context("the server failed")?;
+    background.abort();
+    store.close().await;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Where the worlds will be.
-fn data(store: &Store) -> Result<Data> {
+/// Opens the configured store; says where its worlds are.
+fn open(store: &crate::config::Store, entropy: Arc<dyn Entropy>) -> Result<(Arc<dyn Store>, Data)> {
+    let wall = Arc::new(HostClock);
     match store.kind {
         StoreKind::Embedded => {
             let path = path::absolute(&store.path).context("store.path has no absolute form")?;
-            Ok(Data::Directory(path))
+            let opened = EmbeddedStore::open(Options { path: path.clone(), wall, entropy })?;
+            Ok((opened, Data::Directory(path)))
         }
-        StoreKind::Memory => Ok(Data::Memory),
+        StoreKind::Memory => Ok((EmbeddedStore::memory(wall, entropy)?, Data::Memory)),
         StoreKind::Mongodb => {
             bail!("the mongodb store is not built into this version: store.kind can be embedded or memory")
         }
     }
+}
+
+/// The world `default`, made where it is not there yet.
+async fn cloud(store: &dyn Store, settings: &Settings, entropy: &dyn Entropy) -> Result<Cloud> {
+    let ports = store.ensure_world(new_world(&settings.simulation, entropy)).await?;
+    tell_what_stays(&ports, &settings.simulation).await?;
+    let token_key = store.page_token_key().await?;
+    Ok(Cloud::new(ports, Arc::new(settings.catalogue.clone()), token_key))
+}
+
+fn new_world(simulation: &Simulation, entropy: &dyn Entropy) -> NewWorld {
+    let random = |length| entropy.bytes().into_iter().take(length);
+    let mut incarnation = [0; 12];
+    incarnation.iter_mut().zip(random(12)).for_each(|(byte, random)| *byte = random);
+    let bits = random(8).fold(0, |bits, byte| bits << 8 | u64::from(byte));
+    NewWorld {
+        name: WorldName::default_world(),
+        incarnation: Incarnation::from_bytes(incarnation),
+        seed: simulation.seed.unwrap_or_else(|| Seed::from_random(bits)),
+        start: None,
+        rate: Rate::REAL,
+        preset: simulation.preset,
+    }
+}
+
+/// A world that was made before keeps its seed and preset; whoever configured others is told.
+async fn tell_what_stays(ports: &WorldPorts, simulation: &Simulation) -> Result<()> {
+    let world = ports.world.read().await?.world;
+    let (seed, preset) = (world.seed.number(), world.preset.name());
+    tracing::info!(seed, preset, "the world default");
+    if simulation.seed.is_some_and(|seed| seed != world.seed) || simulation.preset != world.preset {
+        tracing::warn!(seed, preset, "the world default was made before and keeps its seed and preset");
+    }
+    Ok(())
 }
 
 fn announce(bound: SocketAddr, data: Data) -> Result<()> {

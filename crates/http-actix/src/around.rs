@@ -1,0 +1,102 @@
+//! What surrounds every request: its id, HEAD, problems in one form, headers, and one line in the log.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+
+use crate::HttpApi;
+use crate::codes::Code;
+use crate::problem::{MEDIA_TYPE, Problem};
+use crate::request_id::{self, RequestId};
+
+pub(crate) async fn around(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = now();
+    let id = match request.app_data::<web::Data<HttpApi>>() {
+        Some(api) => request_id::assign(&request, &*api.entropy),
+        None => RequestId(String::new()),
+    };
+    let method = request.method().clone();
+    if method == Method::HEAD {
+        // Routes know GET; what is sent knows that the body is left out.
+        request.head_mut().method = Method::GET;
+    }
+    let trace = request_id::trace_id(request.headers()).map(str::to_owned);
+    // A handler's error is an answer by now; what is an error still came from beneath the routes.
+    let answered = next.call(request).await.map_err(|error| problem_of(&error))?;
+    let answered = in_one_form(answered.map_into_boxed_body(), &id);
+    let response = with_headers(answered, &id);
+    log(&response, &method, &id, trace.as_deref(), started);
+    Ok(response)
+}
+
+/// Makes every failure a problem with the request's id.
+fn in_one_form(response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
+    if let Some(error) = response.response().error() {
+        let problem = problem_of(error).response(&id.0);
+        return response.into_response(problem);
+    }
+    let status = response.status();
+    let is_failure = status.is_client_error() || status.is_server_error();
+    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !is_failure || content_type == Some(MEDIA_TYPE) {
+        return response;
+    }
+    let problem = Problem::new(Code::of_status(status), status.canonical_reason().unwrap_or("the request failed"));
+    response.into_response(problem.response(&id.0))
+}
+
+fn problem_of(error: &Error) -> Problem {
+    if let Some(problem) = error.as_error::<Problem>() {
+        return problem.clone();
+    }
+    let status = error.as_response_error().status_code();
+    if status.is_server_error() {
+        tracing::error!(%error, "a request failed");
+        return Problem::new(Code::Internal, "the server failed to carry out the request");
+    }
+    Problem::new(Code::of_status(status), error.to_string())
+}
+
+fn with_headers(mut response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        headers.insert(request_id::HEADER, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    response
+}
+
+fn log(response: &ServiceResponse, method: &Method, id: &RequestId, trace: Option<&str>, started: Instant) {
+    let request = response.request();
+    let status = response.status();
+    let millis = micros_since(started) as f64 / 1000.0;
+    let route = request.match_pattern();
+    let (route, path) = (route.as_deref().unwrap_or("-"), request.path());
+    // What a probe asks each second says nothing while it is answered well.
+    if status == StatusCode::OK && matches!(path, "/livez" | "/readyz" | "/healthz") {
+        tracing::debug!(%method, route, path, status = status.as_u16(), millis, request_id = id.0, trace_id = trace, "request");
+    } else {
+        tracing::info!(%method, route, path, status = status.as_u16(), millis, request_id = id.0, trace_id = trace, "request");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long an answer took is told in the log and decides nothing")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long an answer took is told in the log and decides nothing")]
+fn micros_since(started: Instant) -> u128 {
+    started.elapsed().as_micros()
+}

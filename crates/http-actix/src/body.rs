@@ -1,0 +1,219 @@
+//! Request bodies: bounded in size and time, JSON where there is to be one, nothing where there is not.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::{FromRequest, HttpRequest, dev, error};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer};
+
+use crate::codes::Code;
+use crate::problem::Problem;
+
+/// The most bytes of a body.
+pub(crate) const MAX_BODY: usize = 256 * 1024;
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A JSON body, read into `T`, and its bytes.
+pub(crate) struct Json<T> {
+    pub(crate) value: T,
+    pub(crate) bytes: Bytes,
+}
+
+impl<T: DeserializeOwned> FromRequest for Json<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let media_type = check_media_type(request);
+        let payload = Payload::from_request(request, payload);
+        Box::pin(async move {
+            let bytes = read(payload.await).await?;
+            if bytes.is_empty() {
+                return Err(Problem::new(Code::MissingBody, "the request needs a JSON body"));
+            }
+            media_type?;
+            Ok(Self { value: parse(&bytes)?, bytes })
+        })
+    }
+}
+
+/// The body of a route that takes none.
+pub(crate) struct NoBody;
+
+impl FromRequest for NoBody {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let payload = Payload::from_request(request, payload);
+        Box::pin(async move {
+            if read(payload.await).await?.is_empty() {
+                Ok(Self)
+            } else {
+                Err(Problem::new(Code::UnexpectedBody, "the request takes no body"))
+            }
+        })
+    }
+}
+
+fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
+    let header = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = header.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let merge_patch = essence == "application/merge-patch+json" && request.method() == "PATCH";
+    if essence == "application/json" || merge_patch {
+        return Ok(());
+    }
+    Err(Problem::new(Code::UnsupportedMediaType, "the body is to be application/json"))
+}
+
+async fn read(payload: Result<Payload, actix_web::Error>) -> Result<Bytes, Problem> {
+    let malformed = |error: &dyn std::fmt::Display| Problem::new(Code::MalformedRequest, error.to_string()).closing();
+    let mut payload = payload.map_err(|error| malformed(&error))?;
+    let whole = async {
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error: error::PayloadError| malformed(&error))?;
+            if bytes.len() + chunk.len() > MAX_BODY {
+                let detail = format!("the body is larger than {MAX_BODY} bytes");
+                return Err(Problem::new(Code::BodyTooLarge, detail).closing());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.freeze())
+    };
+    let late = |_| Problem::new(Code::RequestTimeout, "the body did not arrive in time").closing();
+    tokio::time::timeout(PATIENCE, whole).await.map_err(late)?
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| refusal(&error))?;
+    json.end().map_err(|error| Problem::new(Code::MalformedJson, error.to_string()))?;
+    Ok(value)
+}
+
+fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let message = error.inner().to_string();
+    if !error.inner().is_data() {
+        return Problem::new(Code::MalformedJson, message);
+    }
+    // The path is told by the pointer, and the place in the text helps nobody.
+    let detail = message.split(" at line ").next().unwrap_or(&message);
+    let pointer = pointer(error.path());
+    let named = |prefix: &str| detail.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
+    if let Some(field) = named("unknown field `") {
+        return Problem::at(Code::UnknownField, field_pointer(&pointer, field), "is not a field of this request");
+    }
+    if let Some(field) = named("missing field `") {
+        return Problem::at(Code::MissingField, field_pointer(&pointer, field), "is missing");
+    }
+    if let Some(field) = named("duplicate field `") {
+        return Problem::at(Code::DuplicateField, field_pointer(&pointer, field), "stands twice");
+    }
+    Problem::at(code(&pointer, detail), pointer, detail)
+}
+
+/// The code of a value that does not fit, by the field it is in.
+fn code(pointer: &str, detail: &str) -> Code {
+    if detail.starts_with("invalid type") || detail.starts_with("invalid length") {
+        return Code::WrongType;
+    }
+    match pointer.split('/').nth(1) {
+        Some("name" | "cluster_name") => Code::InvalidName,
+        Some("tags") => Code::InvalidTags,
+        _ => Code::InvalidValue,
+    }
+}
+
+/// Makes a JSON pointer (RFC 6901) of a path. An unknown field ends the path of its own error, so it is left out there.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path.iter() {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => pointer.push_str(&format!("/{}", escape(key))),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+fn field_pointer(parent: &str, field: &str) -> String {
+    let last = format!("/{}", escape(field));
+    if parent.ends_with(&last) { parent.to_owned() } else { format!("{parent}{last}") }
+}
+
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// For an optional field: absent is nothing, but null is refused.
+pub(crate) fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(json: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(json).map(Some)
+}
+
+/// For a field of a merge patch: absent is no change, null takes it back to what it is without one.
+pub(crate) fn or_default<'de, T, D>(json: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    Option::<T>::deserialize(json).map(|value| Some(value.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloudm_domain::{Name, Tags};
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read into")]
+    struct Sample {
+        name: Name,
+        #[serde(default, deserialize_with = "or_default")]
+        tags: Option<Tags>,
+        #[serde(default, deserialize_with = "not_null")]
+        start: Option<bool>,
+    }
+
+    #[test]
+    fn every_mistake_has_its_code_and_place() {
+        let cases = [
+            ("", Code::MalformedJson, ""),
+            ("{", Code::MalformedJson, ""),
+            (r#"{"name":"a"} x"#, Code::MalformedJson, ""),
+            ("[]", Code::WrongType, ""),
+            (r#"{"name":7}"#, Code::WrongType, "/name"),
+            (r#"{"name":null}"#, Code::WrongType, "/name"),
+            (r#"{"name":"a","start":null}"#, Code::WrongType, "/start"),
+            ("{}", Code::MissingField, "/name"),
+            (r#"{"name":"a","nmae":"b"}"#, Code::UnknownField, "/nmae"),
+            (r#"{"name":"a","name":"b"}"#, Code::DuplicateField, "/name"),
+            (r#"{"name":"a b"}"#, Code::InvalidName, "/name"),
+            (r#"{"name":"a","tags":["x","y z"]}"#, Code::InvalidTags, "/tags/1"),
+            (r#"{"name":"a","tags":["x","x"]}"#, Code::InvalidTags, "/tags"),
+            (r#"{"name":"a","tags":["x",1]}"#, Code::WrongType, "/tags/1"),
+        ];
+        for (text, code, pointer) in cases {
+            let problem = parse::<Sample>(text.as_bytes()).unwrap_err();
+            assert_eq!(problem.code, code, "{text}: {problem}");
+            let told = problem.response("x");
+            assert_eq!(told.status(), code.status());
+            assert!(problem.to_string().contains(pointer), "{text}: {problem}");
+        }
+    }
+
+    #[test]
+    fn null_is_no_value_only_in_a_patch() {
+        let sample: Sample = parse(br#"{"name":"a","tags":null}"#).unwrap();
+        assert_eq!(sample.tags, Some(Tags::default()));
+    }
+}

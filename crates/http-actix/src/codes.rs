@@ -1,0 +1,139 @@
+//! The one table of error codes: what the code is, its status, what it means. Answers and documentation are made from
+//! it.
+
+use actix_web::http::StatusCode;
+
+macro_rules! codes {
+    ($($variant:ident $status:literal $code:literal $title:literal $meaning:literal;)*) => {
+        /// What went wrong, as a client tells problems apart.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum Code {
+            $($variant,)*
+        }
+
+        impl Code {
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The code itself, which never changes.
+            pub(crate) const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            pub(crate) const fn status_number(self) -> u16 {
+                match self { $(Self::$variant => $status,)* }
+            }
+
+            /// A few words that are the same each time.
+            pub(crate) const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+
+            /// What it means and what to do.
+            pub(crate) const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    MalformedRequest 400 "malformed_request" "Malformed request" "The request line, a header or the query is not of its form.";
+    MalformedJson 400 "malformed_json" "Malformed JSON" "The body is not JSON.";
+    MissingBody 400 "missing_body" "Missing body" "The request needs a JSON body.";
+    UnexpectedBody 400 "unexpected_body" "Unexpected body" "The request takes no body.";
+    InvalidId 400 "invalid_id" "Malformed id" "An id is 24 lower-case hex digits.";
+    UnknownParameter 400 "unknown_parameter" "Unknown query parameter" "The route does not know the parameter; nothing was done.";
+    DuplicateParameter 400 "duplicate_parameter" "Query parameter given twice" "The parameter may stand once.";
+    MissingParameter 400 "missing_parameter" "Missing query parameter" "The route needs the parameter.";
+    InvalidParameter 400 "invalid_parameter" "Invalid query parameter" "The parameter's value is not of its form.";
+    InvalidPageSize 400 "invalid_page_size" "Page size out of range" "page_size is a whole number from 1 to 1000.";
+    InvalidPageToken 400 "invalid_page_token" "Invalid page token" "The token was altered, or belongs to another list, selector or order.";
+    InvalidPosition 400 "invalid_position" "Invalid position" "The position was not given out by this world.";
+    UnknownAction 400 "unknown_action" "Unknown action" "The action is not a machine operation.";
+    UnknownConstant 400 "unknown_constant" "Unknown constant" "The constant is not one of `constants`.";
+    InvalidHeader 400 "invalid_header" "Invalid header" "The header's value is not of its form.";
+    NoSuchPath 404 "no_such_path" "No such path" "The API has no such path.";
+    NoSuchMachine 404 "no_such_machine" "No such machine" "No machine has this id, or it is forgotten.";
+    NoSuchCluster 404 "no_such_cluster" "No such cluster" "No cluster has this id.";
+    NoSuchWorld 404 "no_such_world" "No such world" "The world does not exist, or does not any more.";
+    MethodNotAllowed 405 "method_not_allowed" "Method not allowed" "The path does not have the method; Allow lists those it has.";
+    RequestTimeout 408 "request_timeout" "Request timeout" "The body did not arrive in time; the connection is closed.";
+    NameTaken 409 "name_taken" "Name taken" "Another cluster of the world, or another machine of the cluster, has the name.";
+    ClusterNotEmpty 409 "cluster_not_empty" "Cluster not empty" "The cluster has machines; end them first.";
+    TooManyClusters 409 "too_many_clusters" "Too many clusters" "A world has at most 1000 clusters.";
+    IllegalTransition 409 "illegal_transition" "Illegal transition" "The operation is not possible in the machine's `state`; `allowed_operations` are.";
+    OperationInProgress 409 "operation_in_progress" "Operation in progress" "The machine is on its way: `transition` says what is in progress and when it is due.";
+    Protected 409 "protected" "Machine is protected" "The machine's protection refuses the operation, forced or not.";
+    MachineTerminated 409 "machine_terminated" "Machine is terminated" "A TERMINATED machine cannot be changed.";
+    IdempotencyInFlight 409 "idempotency_in_flight" "Request in flight" "A request with this Idempotency-Key is under way; try again.";
+    VersionMismatch 412 "version_mismatch" "Version mismatch" "The resource has another version than If-Match asks for: `version`.";
+    BodyTooLarge 413 "body_too_large" "Body too large" "The body is larger than the API reads.";
+    UnsupportedMediaType 415 "unsupported_media_type" "Unsupported media type" "A body is application/json; a PATCH may also be application/merge-patch+json.";
+    UnknownField 422 "unknown_field" "Unknown field" "The body has a field that the request does not know.";
+    DuplicateField 422 "duplicate_field" "Field given twice" "The body has a field twice.";
+    MissingField 422 "missing_field" "Missing field" "The body lacks a field.";
+    WrongType 422 "wrong_type" "Wrong type" "A value of the body has another JSON type than it must.";
+    InvalidName 422 "invalid_name" "Invalid name" "A name has 1 to 63 letters, digits, `.`, `_` and `-`, begins with a letter or digit, and is not 24 hex digits.";
+    InvalidTags 422 "invalid_tags" "Invalid tags" "A machine has at most 50 tags, none twice, each of 1 to 128 letters, digits and `._-:/=@`.";
+    InvalidValue 422 "invalid_value" "Invalid value" "A value of the body is not of its form.";
+    UnknownRegion 422 "unknown_region" "Unknown region" "The catalogue has no such region.";
+    UnknownMachineType 422 "unknown_machine_type" "Unknown machine type" "The catalogue has no such machine type.";
+    UnknownCluster 422 "unknown_cluster" "Unknown cluster" "The world has no cluster of this name.";
+    IdempotencyMismatch 422 "idempotency_mismatch" "Idempotency key reused" "The Idempotency-Key was used for another request.";
+    Internal 500 "internal" "Internal error" "The server failed; its log has the request under `request_id`.";
+    StoreUnavailable 503 "store_unavailable" "Store unavailable" "The store does not answer. A write may have taken effect: ask, or repeat it with its Idempotency-Key.";
+    Settling 503 "settling" "World is settling" "More is due in the world than is settled for one request; try again.";
+    SettleLimit 503 "settle_limit" "Too much happened" "More happened to a machine than is walked through for one request; try again.";
+    Contention 503 "contention" "Contention" "Too many others are changing the resource; try again.";
+    NotReady 503 "not_ready" "Not ready" "The server is draining, or its store does not answer.";
+}
+
+impl Code {
+    pub(crate) fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.status_number()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The URI that names the kind of problem.
+    pub(crate) fn type_uri(self) -> String {
+        format!("urn:cloudm:problem:{}", self.text())
+    }
+
+    /// The code for an error status that something outside the API answered with.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            404 => Self::NoSuchPath,
+            405 => Self::MethodNotAllowed,
+            408 => Self::RequestTimeout,
+            413 => Self::BodyTooLarge,
+            415 => Self::UnsupportedMediaType,
+            400..=499 => Self::MalformedRequest,
+            _ => Self::Internal,
+        }
+    }
+}
+
+/// The table in Markdown, for the description of the API.
+pub(crate) fn markdown() -> String {
+    let mut text = String::from("| code | status | meaning |\n| --- | --- | --- |\n");
+    for code in Code::ALL {
+        text.push_str(&format!("| `{}` | {} | {} |\n", code.text(), code.status_number(), code.meaning()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_one_and_has_an_error_status() {
+        let mut texts: Vec<_> = Code::ALL.iter().map(|code| code.text()).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert_eq!(code.status().as_u16(), code.status_number());
+            assert!(code.status().is_client_error() || code.status().is_server_error(), "{code:?}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What an error of the application is to a client: the one place that says so.
+
+use cloudm_application::Error;
+use cloudm_application::ports::StoreError;
+use cloudm_domain::{InProgress, Instant, MachineState, Operation, Refusal};
+use serde_json::{Value, json};
+
+use crate::codes::Code;
+use crate::problem::Problem;
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let retry_after = error.retry_after_secs();
+        let detail = error.to_string();
+        let problem = match error {
+            Error::Refused(refusal) => refused(refusal),
+            Error::Store(error) => store(&error),
+            Error::VersionMismatch { current } => Self::new(Code::VersionMismatch, detail).with("version", current),
+            other => Self::new(code(&other), detail),
+        };
+        problem.retry_after(retry_after)
+    }
+}
+
+fn code(error: &Error) -> Code {
+    match error {
+        Error::NoSuchMachine => Code::NoSuchMachine,
+        Error::NoSuchCluster => Code::NoSuchCluster,
+        Error::NameTaken => Code::NameTaken,
+        Error::ClusterNotEmpty => Code::ClusterNotEmpty,
+        Error::TooManyClusters => Code::TooManyClusters,
+        Error::UnknownRegion(_) => Code::UnknownRegion,
+        Error::UnknownMachineType(_) => Code::UnknownMachineType,
+        Error::UnknownCluster(_) => Code::UnknownCluster,
+        Error::VersionMismatch { .. } => Code::VersionMismatch,
+        Error::InvalidPageToken => Code::InvalidPageToken,
+        Error::InvalidPosition => Code::InvalidPosition,
+        Error::IdempotencyMismatch => Code::IdempotencyMismatch,
+        Error::IdempotencyInFlight => Code::IdempotencyInFlight,
+        Error::SettleLimit(_) => Code::SettleLimit,
+        Error::Settling => Code::Settling,
+        Error::Contention => Code::Contention,
+        Error::Refused(_) | Error::Store(_) => Code::Internal,
+    }
+}
+
+/// Says what it is to the client and keeps the internals for the log.
+fn store(error: &StoreError) -> Problem {
+    match error {
+        StoreError::WorldGone => Problem::new(Code::NoSuchWorld, "the world does not exist any more"),
+        StoreError::UnknownPosition => Problem::new(Code::InvalidPosition, "the position is not one of this world"),
+        StoreError::Unavailable(_) => {
+            tracing::warn!(%error, "the store is not available");
+            Problem::new(Code::StoreUnavailable, "the store does not answer now")
+        }
+        StoreError::Damaged(_) | StoreError::Failed(_) => {
+            tracing::error!(%error, "the store failed");
+            Problem::new(Code::Internal, "the server failed to carry out the request")
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    let detail = refusal.to_string();
+    let state_and_allowed = |code, state: MachineState, allowed: &[Operation]| {
+        Problem::new(code, detail.clone()).with("state", state.code()).with("allowed_operations", codes(allowed))
+    };
+    match refusal {
+        Refusal::IllegalTransition { state, allowed, .. } => {
+            state_and_allowed(Code::IllegalTransition, state, &allowed)
+        }
+        Refusal::Protected { state, allowed, .. } => state_and_allowed(Code::Protected, state, &allowed),
+        Refusal::InProgress { state, in_progress, started_at, due_at, allowed, .. } => {
+            state_and_allowed(Code::OperationInProgress, state, &allowed)
+                .with("transition", transition(&in_progress, started_at, due_at))
+        }
+        Refusal::Terminated => state_and_allowed(Code::MachineTerminated, MachineState::Terminated, &[]),
+    }
+}
+
+fn codes(operations: &[Operation]) -> Vec<Value> {
+    operations.iter().map(|operation| operation.code().into()).collect()
+}
+
+fn transition(change: &InProgress, started_at: Instant, due_at: Option<Instant>) -> Value {
+    let mut value = json!({
+        "operation": change.cause.code(),
+        "to": change.to.code(),
+        "started_at": started_at.to_string(),
+    });
+    if let Some(from) = change.from {
+        value["from"] = from.code().into();
+    }
+    if let Some(due_at) = due_at {
+        value["due_at"] = due_at.to_string().into();
+    }
+    value
+}

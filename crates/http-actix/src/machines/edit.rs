@@ -1,0 +1,98 @@
+//! PATCH /machines/{id}
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, patch};
+use cloudm_domain::{Edit, Name, Tags};
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
+use super::create::TagText;
+use super::{MachineBody, show};
+use crate::answer::writing;
+use crate::body::{Json, not_null, or_default};
+use crate::docs::{DryRunParam, IdParam, IfMatchParam, problems};
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::world::{World, id};
+
+/// A change of a machine; what is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MachinePatch)]
+pub(crate) struct MachinePatchBody {
+    /// Its new name; not 24 hex digits.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = String, required = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", example = "web-2")]
+    name: Option<Name>,
+    /// Its new tags, none twice, in place of all it had; null is none.
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = Vec<TagText>, required = false, max_items = 50, example = json!(["tag2"]))]
+    tags: Option<Tags>,
+    /// What it is to refuse; null is nothing.
+    #[serde(default, deserialize_with = "protection")]
+    #[schema(value_type = ProtectionPatchBody, required = false)]
+    protection: Option<ProtectionPatchBody>,
+}
+
+/// A change of what a machine refuses; what is absent stays, null is false.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ProtectionPatch)]
+pub(crate) struct ProtectionPatchBody {
+    /// Whether it is to refuse STOP.
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = bool, required = false)]
+    stop: Option<bool>,
+    /// Whether it is to refuse TERMINATE and deletion.
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = bool, required = false)]
+    terminate: Option<bool>,
+}
+
+/// Null takes all protection away.
+fn protection<'de, D: Deserializer<'de>>(json: D) -> Result<Option<ProtectionPatchBody>, D::Error> {
+    let none = ProtectionPatchBody { stop: Some(false), terminate: Some(false) };
+    Option::deserialize(json).map(|patch| Some(patch.unwrap_or(none)))
+}
+
+/// Changes a machine's name, tags or protection
+///
+/// A merge patch (RFC 7396). What changes is one event; what changes nothing is none.
+#[utoipa::path(
+    tag = "machines",
+    operation_id = "editMachine",
+    params(IdParam, DryRunParam, IfMatchParam),
+    request_body(content = MachinePatchBody, example = json!({"name": "web-2", "tags": ["tag2"]})),
+    responses(
+        (
+            status = 200,
+            description = "The machine after the change.",
+            body = MachineBody,
+            headers(("ETag" = String, description = "Its version, and its cluster's.")),
+            example = json!(crate::examples::machine())
+        ),
+        EditMachineProblems,
+    )
+)]
+#[patch("/machines/{id}")]
+pub(crate) async fn edit_machine(
+    request: HttpRequest,
+    world: World,
+    body: Json<MachinePatchBody>,
+) -> Result<HttpResponse, Problem> {
+    let mut query = Query::of(&request)?;
+    let writing = writing(&request, &mut query)?;
+    query.end()?;
+    let MachinePatchBody { name, tags, protection } = body.value;
+    let ProtectionPatchBody { stop, terminate } = protection.unwrap_or_default();
+    let edit = Edit { name, tags, protect_stop: stop, protect_terminate: terminate };
+    let view = world.cloud.edit_machine.run(id(&request)?, edit, writing).await?;
+    Ok(show(StatusCode::OK, &view).response())
+}
+
+problems!(EditMachineProblems:
+    InvalidId, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader,
+    NoSuchMachine, RequestTimeout, NameTaken, MachineTerminated, VersionMismatch, BodyTooLarge, UnsupportedMediaType,
+    UnknownField, DuplicateField, WrongType, InvalidName, InvalidTags, InvalidValue, SettleLimit, Contention,
+    StoreUnavailable,
+);

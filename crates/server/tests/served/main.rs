@@ -1,0 +1,13 @@
+//! The server as its users meet it: a process, its port, its data directory; raced, killed and stopped.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may fail loudly; clippy.toml excuses only the test functions themselves"
+)]
+
+mod crash;
+mod drain;
+mod races;
+mod start;
+mod support;
