@@ -1,6 +1,6 @@
 //! What surrounds every request: its id, HEAD, problems in one form, headers, and one line in the log.
 
-use std::time::Instant;
+use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -11,14 +11,22 @@ use actix_web::{Error, web};
 
 use crate::HttpApi;
 use crate::codes::Code;
+use crate::connections::Connection;
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::request_id::{self, RequestId};
+use crate::stopwatch::Moment;
 
 pub(crate) async fn around(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let started = now();
+    let started = Moment::now();
+    let connection = request.conn_data::<Arc<Connection>>().cloned();
+    if let Some(connection) = &connection {
+        connection.begin();
+    }
+    // Also where the request is given up half way.
+    let _ending = Ending(connection);
     let id = match request.app_data::<web::Data<HttpApi>>() {
         Some(api) => request_id::assign(&request, &*api.entropy),
         None => RequestId(String::new()),
@@ -35,6 +43,17 @@ pub(crate) async fn around(
     let response = with_headers(answered, &id);
     log(&response, &method, &id, trace.as_deref(), started);
     Ok(response)
+}
+
+/// Ends a request on its connection when it is dropped.
+struct Ending(Option<Arc<Connection>>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.0 {
+            connection.end(Moment::now());
+        }
+    }
 }
 
 /// Makes every failure a problem with the request's id.
@@ -77,10 +96,10 @@ fn with_headers(mut response: ServiceResponse<BoxBody>, id: &RequestId) -> Servi
     response
 }
 
-fn log(response: &ServiceResponse, method: &Method, id: &RequestId, trace: Option<&str>, started: Instant) {
+fn log(response: &ServiceResponse, method: &Method, id: &RequestId, trace: Option<&str>, started: Moment) {
     let request = response.request();
     let status = response.status();
-    let millis = micros_since(started) as f64 / 1000.0;
+    let millis = Moment::now().since(started).as_secs_f64() * 1000.0;
     let route = request.match_pattern();
     let (route, path) = (route.as_deref().unwrap_or("-"), request.path());
     // What a probe asks each second says nothing while it is answered well.
@@ -89,14 +108,4 @@ fn log(response: &ServiceResponse, method: &Method, id: &RequestId, trace: Optio
     } else {
         tracing::info!(%method, route, path, status = status.as_u16(), millis, request_id = id.0, trace_id = trace, "request");
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long an answer took is told in the log and decides nothing")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long an answer took is told in the log and decides nothing")]
-fn micros_since(started: Instant) -> u128 {
-    started.elapsed().as_micros()
 }

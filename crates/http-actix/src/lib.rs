@@ -15,6 +15,7 @@ mod body;
 mod clusters;
 mod codes;
 mod conditions;
+mod connections;
 mod docs;
 mod errors;
 mod events;
@@ -28,13 +29,15 @@ mod query;
 mod request_id;
 mod shape;
 mod site_constants;
+mod stopwatch;
 mod world;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::web::{self, Bytes};
 use actix_web::{App, Error, HttpResponse, middleware};
 use cloudm_application::Cloud;
@@ -42,6 +45,7 @@ use cloudm_application::ports::{Entropy, Store};
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::connections::Connections;
 use crate::fallback::Methods;
 
 /// Everything that the routes need. Clones share it.
@@ -51,6 +55,7 @@ pub struct HttpApi {
     store: Arc<dyn Store>,
     entropy: Arc<dyn Entropy>,
     draining: Arc<AtomicBool>,
+    connections: Arc<Connections>,
     methods: Arc<Methods>,
     openapi_json: Bytes,
 }
@@ -63,6 +68,7 @@ impl HttpApi {
             store,
             entropy,
             draining: Arc::default(),
+            connections: Arc::default(),
             methods: Arc::new(Methods::of(&openapi())),
             openapi_json: openapi_json().into(),
         }
@@ -71,6 +77,17 @@ impl HttpApi {
     /// From now on the server is not ready; what comes all the same is still answered.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// For [`actix_web::HttpServer::on_connect`]: gets to know the connections that [`HttpApi::watch_connections`] watches.
+    pub fn on_connect(&self) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + use<> {
+        let connections = self.connections.clone();
+        move |io, data| connections.opened(io, data)
+    }
+
+    /// Shuts down connections that stand still, until it is dropped. A server runs it beside the requests.
+    pub async fn watch_connections(&self) {
+        self.connections.watch().await;
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -101,7 +101,7 @@ impl Query {
     }
 }
 
-pub(crate) fn invalid(name: &str, why: impl ToString) -> Problem {
+pub(crate) fn invalid(name: &str, why: impl std::fmt::Display) -> Problem {
     Problem::at(Code::InvalidParameter, name, why.to_string())
 }
 

@@ -37,8 +37,9 @@ async fn serve(settings: &Settings) -> Result<()> {
     let api = HttpApi::new(cloud.clone(), store.clone(), entropy);
 
     let bind = settings.http.bind;
-    let app = api.clone();
+    let (app, watched) = (api.clone(), api.clone());
     let server = HttpServer::new(move || app.app())
+        .on_connect(api.on_connect())
         .workers(settings.http.workers.get())
         .disable_signals()
         .shutdown_timeout(DRAIN_SECONDS)
@@ -53,7 +54,7 @@ async fn serve(settings: &Settings) -> Result<()> {
         api.drain();
         handle.stop(true).await;
     });
-    let background = rt::spawn(async move { cloud.background.run().await });
+    let background = rt::spawn(async move { tokio::join!(cloud.background.run(), watched.watch_connections()) });
     announce(bound, data)?;
     server.await.context("the server failed")?;
     background.abort();
