@@ -188,6 +188,26 @@ mod tests {
     }
 
     #[test]
+    fn each_draw_gives_a_known_span() {
+        let secs = Span::from_secs;
+        let bounds = Bounds::secs(0, 1_000);
+        let all = [
+            Distribution::Fixed { value: secs(7) },
+            Distribution::Uniform { bounds },
+            Distribution::Normal { mean: secs(100), std_dev: secs(10), bounds },
+            Distribution::Lognormal { median: secs(100), sigma: 0.5, bounds },
+            Distribution::Exponential { mean: secs(100), bounds },
+        ];
+        let name =
+            DrawName { machine: MachineId::from_bytes([7; 12]), ordinal: 1, purpose: Purpose::NextStep, attempt: 0 };
+        let draw = Draws::new(Seed::new(42).unwrap()).draw(&name);
+        assert_eq!(
+            all.map(|distribution| distribution.sample(&draw).millis()),
+            [7_000, 693_611, 105_887, 134_227, 36_584]
+        );
+    }
+
+    #[test]
     fn bounds_hold() {
         let bounds = Bounds::secs(90, 110);
         let all = [

@@ -48,7 +48,20 @@
 //! - **Rules are timelines** ([`Timeline`]): a step uses what held at its instant.
 //! - **A machine is the fold of its events.**
 //!
-//! The table of the lifecycle is [`TRANSITIONS`], with [`ALREADY_SO`].
+//! # The lifecycle
+//! The table is [`TRANSITIONS`], with [`ALREADY_SO`]; this is it in words ([`lifecycle_table`]):
+//!
+#![doc = include_str!("lifecycle_table.md")]
+//!
+//! Any active state may also stick: then it has no end of its own, and only a forced STOP or a TERMINATE leads out of it.
+//!
+//! # Adding an operation
+//! 1. `lifecycle.rs`: the operation and its cause, its active state if it has one, its rows of the table, where it finds
+//!    its work done.
+//! 2. `behaviour.rs` and `preset.rs`: how long the active state takes.
+//! 3. `request.rs`: its command.
+//! 4. `tests/table.rs`: its cases, in words of their own; the property tests take it up by themselves once `acts()` of
+//!    `tests/laws.rs` has it.
 
 mod behaviour;
 mod catalogue;
@@ -59,6 +72,7 @@ mod draw;
 mod event;
 mod id;
 mod lifecycle;
+mod lifecycle_table;
 mod machine;
 mod name;
 mod preset;
@@ -81,6 +95,7 @@ pub use lifecycle::{
     ALREADY_SO, Cause, MachineState, Operation, TRANSITIONS, Transition, UnknownCode, When, already_so,
     operations_from, transition,
 };
+pub use lifecycle_table::lifecycle_table;
 pub use machine::{
     InProgress, InvalidMachine, Machine, MachineData, NewMachine, Outcome, Protection, Reason, Step, StepKind,
 };

@@ -1,6 +1,6 @@
 //! The API's description, made from the code.
 
-use cloudm_domain::{Cause, EventKind, MachineState, Operation};
+use cloudm_domain::{Cause, EventKind, MachineState, Operation, lifecycle_table};
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Components, InfoBuilder, LicenseBuilder, OpenApi, RefOr, tag::TagBuilder};
 use utoipa::{PartialSchema, ToSchema};
@@ -78,7 +78,7 @@ fn description() -> String {
         "A machine cloud you can run on a laptop: regions hold clusters, clusters hold machines, machines have a \
          lifecycle. No machine is real.\n\n## The lifecycle\n\n{}\n## Problems\n\nEvery failure is \
          `application/problem+json` (RFC 9457) with one of these codes:\n\n{}",
-        String::new(),
+        lifecycle_table(),
         codes::markdown(),
     )
 }

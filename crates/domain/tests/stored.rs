@@ -1,0 +1,154 @@
+//! What stores keep must stay readable: the forms of the `serde` feature, there and back, and bad values refused.
+
+#![cfg(feature = "serde")]
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::fmt::Debug;
+
+use cloudm_domain::{
+    Behaviour, Bounds, Cause, Change, Clock, ClusterId, Code, Created, Distribution, Entered, Instant, Machine,
+    MachineData, MachineEvent, MachineId, MachineState, Name, NewMachine, Odds, Preset, Protection, Rate, Reason,
+    Rules, Seed, Span, Step, StepKind, Tag, Tags, Timeline,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+fn in_json<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+    let text = serde_json::to_string(value).unwrap();
+    assert_eq!(serde_json::from_str::<T>(&text).unwrap(), *value, "{text}");
+}
+
+fn refused<T: DeserializeOwned>(text: &str) {
+    assert!(serde_json::from_str::<T>(text).is_err(), "{text} was read");
+}
+
+fn at(millis: u64) -> Instant {
+    Instant::from_millis(millis).unwrap()
+}
+
+fn step() -> Option<Step> {
+    Some(Step { at: at(2_000), kind: StepKind::Proceed })
+}
+
+/// One of each change, and the bytes in which the embedded store keeps it. These bytes are in users' files: they never
+/// change, and a new kind of change comes after the last.
+fn changes() -> [(Change, &'static [u8]); 4] {
+    let created = Created {
+        cluster_id: ClusterId::from_bytes([1; 12]),
+        name: "a".parse().unwrap(),
+        machine_type: "s".parse().unwrap(),
+        tags: Tags::new(vec!["t".parse().unwrap()]).unwrap(),
+        protection: Protection { stop: true, terminate: false },
+        to: MachineState::Running,
+        next: step(),
+    };
+    let entered = Entered {
+        state: MachineState::Updating,
+        cause: Cause::Resize,
+        to: MachineState::Stopped,
+        next: None,
+        reason: Some(Reason::Crashed),
+        machine_type: Some("l".parse().unwrap()),
+    };
+    let edited =
+        Change::Edited { name: Some("b".parse().unwrap()), tags: None, protection: Some(Protection::default()) };
+    [
+        (
+            Change::Created(Box::new(created)),
+            &[
+                0, 24, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49,
+                1, 97, 1, 115, 1, 1, 116, 1, 0, 2, 1, 208, 15, 0,
+            ],
+        ),
+        (edited, &[1, 1, 1, 98, 0, 1, 0, 0]),
+        (Change::DeleteRequested, &[2]),
+        (Change::Entered(entered), &[3, 9, 5, 4, 0, 1, 1, 1, 1, 108]),
+    ]
+}
+
+#[test]
+fn stored_events_stay_readable() {
+    for (change, bytes) in changes() {
+        assert_eq!(postcard::to_allocvec(&change).unwrap(), bytes, "{change:?}");
+        assert_eq!(postcard::from_bytes::<Change>(bytes).unwrap(), change);
+        in_json(&MachineEvent { machine: MachineId::from_bytes([7; 12]), version: 3, at: at(1_000), change });
+    }
+}
+
+/// The bytes of an event hold a code as its place in the list of all, which is its number less one.
+#[test]
+fn stored_codes_keep_their_places() {
+    for state in MachineState::ALL {
+        assert_eq!(postcard::to_allocvec(state).unwrap(), [state.number() - 1]);
+    }
+    for cause in Cause::ALL {
+        assert_eq!(postcard::to_allocvec(cause).unwrap(), [cause.number() - 1]);
+    }
+    for reason in Reason::ALL {
+        assert_eq!(postcard::to_allocvec(reason).unwrap(), [reason.number() - 1]);
+    }
+}
+
+#[test]
+fn a_machine_is_read_as_it_was_written() {
+    let rules = Rules::new(Seed::new(1).unwrap(), Preset::Flaky.behaviour());
+    let new = NewMachine {
+        id: MachineId::from_bytes([7; 12]),
+        cluster_id: ClusterId::from_bytes([1; 12]),
+        name: "web-1".parse().unwrap(),
+        machine_type: "small".parse().unwrap(),
+        tags: Tags::default(),
+        protection: Protection::default(),
+        start: true,
+    };
+    let created = Machine::create(new, Instant::DEFAULT_START, &rules).machine;
+    let running = created.clone().settle(Instant::DEFAULT_START.plus(Span::from_secs(600)), &rules).machine;
+    for machine in [created, running] {
+        let data = MachineData::from(machine.clone());
+        in_json(&data);
+        assert_eq!(Machine::try_from(data), Ok(machine));
+    }
+}
+
+#[test]
+fn rules_are_read_as_they_were_written() {
+    for preset in Preset::ALL {
+        in_json(&preset);
+        in_json(&preset.behaviour());
+        let mut timeline = Timeline::new(preset.behaviour());
+        timeline.push(Instant::DEFAULT_START, Preset::Instant.behaviour()).unwrap();
+        in_json(&timeline);
+    }
+    let bounds = Bounds::secs(1, 90);
+    in_json(&Distribution::Fixed { value: Span::from_millis(1) });
+    in_json(&Distribution::Uniform { bounds });
+    in_json(&Distribution::Normal { mean: Span::from_secs(5), std_dev: Span::from_secs(1), bounds });
+    in_json(&Distribution::Lognormal { median: Span::from_secs(5), sigma: 0.1, bounds });
+    in_json(&Distribution::Exponential { mean: Span::from_secs(5), bounds });
+    in_json(&Clock::new(Instant::DEFAULT_START, 7, Rate::REAL));
+    in_json(&Seed::new(Seed::MAX).unwrap());
+    in_json(&Odds::millionths(123_456));
+    in_json(&Span::from_millis(5_400_250));
+}
+
+#[test]
+fn bad_values_are_refused() {
+    refused::<Name>(r#""a b""#);
+    refused::<Tag>(r#""""#);
+    refused::<Tags>(r#"["a","a"]"#);
+    refused::<Code>(r#""a/b""#);
+    refused::<MachineId>(r#""ABCDEF""#);
+    refused::<Seed>("9007199254740992");
+    refused::<Odds>("1.5");
+    refused::<Rate>("-1");
+    refused::<Instant>("4294967296000");
+    refused::<Span>(r#""-1s""#);
+    refused::<MachineState>(r#""UP""#);
+    refused::<Behaviour>(r#"{"provisioning": {"duration": {"distribution": "fixed"}}}"#);
+}
+
+#[test]
+fn a_behaviour_is_written_for_people() {
+    let text = serde_json::to_string(&Preset::Realistic.behaviour().starting).unwrap();
+    let expected = r#"{"duration":{"distribution":"lognormal","median":"25s","sigma":0.4,"min":"8s","max":"5m"},"fail":0.001,"stick":0.0}"#;
+    assert_eq!(text, expected);
+}
