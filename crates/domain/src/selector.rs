@@ -183,10 +183,13 @@ impl Selector {
             SelectorField::Region => add_each(&mut self.regions, field, text),
             SelectorField::MachineType => add_each(&mut self.machine_types, field, text),
             SelectorField::Tag => push(&mut self.tags, field, parse(field, text)?),
-            SelectorField::State => text.split(',').try_for_each(|code| {
-                let state = code.parse().map_err(|_| InvalidSelector::UnknownState(code.into()))?;
-                push(&mut self.states, field, state)
-            }),
+            SelectorField::State => {
+                room_for(text, self.states.len(), field)?;
+                text.split(',').try_for_each(|code| {
+                    let state = code.parse().map_err(|_| InvalidSelector::UnknownState(code.into()))?;
+                    push(&mut self.states, field, state)
+                })
+            }
             SelectorField::Name => match self.name.replace(parse(field, text)?) {
                 None => Ok(()),
                 Some(_) => Err(InvalidSelector::NameTwice),
@@ -228,7 +231,14 @@ fn add_each<T: FromStr<Err = InvalidText> + PartialEq>(
     field: SelectorField,
     text: &str,
 ) -> Result<(), InvalidSelector> {
+    room_for(text, values.len(), field)?;
     text.split(',').try_for_each(|value| push(values, field, parse(field, value)?))
+}
+
+/// Refuses a list that is too long before it is read, also where it says the same again and again.
+fn room_for(text: &str, there: usize, field: SelectorField) -> Result<(), InvalidSelector> {
+    let more = text.split(',').count();
+    if there + more > Selector::MAX_VALUES { Err(InvalidSelector::TooMany(field)) } else { Ok(()) }
 }
 
 fn parse<T: FromStr<Err = InvalidText>>(field: SelectorField, value: &str) -> Result<T, InvalidSelector> {
@@ -319,7 +329,9 @@ mod tests {
         }
         assert_eq!(selector(&[(Name, "a"), (Name, "b")]), Err(InvalidSelector::NameTwice));
         let many = (0..101).map(|i| format!("r{i}")).collect::<Vec<_>>().join(",");
-        assert_eq!(selector(&[(Region, &many)]), Err(InvalidSelector::TooMany(Region)));
+        for list in [&many, &["x"; 101].join(",")] {
+            assert_eq!(selector(&[(Region, list)]), Err(InvalidSelector::TooMany(Region)));
+        }
     }
 
     #[test]

@@ -70,8 +70,13 @@ fn tags(request: &HttpRequest, name: &HeaderName) -> Result<Option<Tags>, Proble
     }
 }
 
+/// Reads an entity tag. A bare version is read too: quotes get lost in shells.
 fn tag(item: &str) -> Option<Tag> {
     let (weak, quoted) = item.strip_prefix("W/").map_or((false, item), |rest| (true, rest));
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    if !weak && quoted.splitn(2, '.').all(number) {
+        return Some(Tag { weak, text: quoted.into() });
+    }
     let text = quoted.strip_prefix('"')?.strip_suffix('"')?;
     let valid = |c: u8| c == 0x21 || (0x23..=0x7e).contains(&c);
     text.bytes().all(valid).then(|| Tag { weak, text: text.into() })
@@ -89,12 +94,12 @@ mod tests {
     #[test]
     fn if_match_is_about_the_resources_own_version() {
         for (value, versions) in
-            [("\"3\"", vec![3]), ("\"3.7\", \"4\"", vec![3, 4]), ("W/\"3\"", vec![]), ("\"x\"", vec![])]
+            [("\"3\"", vec![3]), ("\"3.7\", \"4\"", vec![3, 4]), ("W/\"3\"", vec![]), ("\"x\"", vec![]), ("3", vec![3])]
         {
             assert_eq!(asked(value).unwrap(), Some(VersionMatch::Versions(versions)), "{value}");
         }
         assert_eq!(asked("*").unwrap(), Some(VersionMatch::Any));
-        for bad in ["3", "\"3", "", ",", "\"a\" \"b\"", "*, \"3\""] {
+        for bad in ["x", "3.", ".", "1.2.3", "\"3", "", ",", "\"a\" \"b\"", "*, \"3\""] {
             assert_eq!(asked(bad).unwrap_err().code, Code::InvalidHeader, "{bad}");
         }
     }

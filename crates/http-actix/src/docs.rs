@@ -179,7 +179,7 @@ parameters! {
         "If-Match",
         ParameterIn::Header,
         "Carry the request out only if the resource still has this version: its ETag, or `*`.",
-        Schema::from(text().pattern(Some(r#"^(\*|"[0-9]+(\.[0-9]+)?")$"#)).examples([json!("\"3\"")]).build()),
+        Schema::from(text().pattern(Some(r#"^(\*|[0-9]+(\.[0-9]+)?|"[0-9]+(\.[0-9]+)?")$"#)).examples([json!("\"3\"")]).build()),
     ).build()]
 }
 
@@ -189,7 +189,7 @@ parameters! {
         "If-None-Match",
         ParameterIn::Header,
         "Answer 304 if the resource still has this ETag.",
-        Schema::from(text().pattern(Some(r#"^(\*|(W/)?"[0-9]+(\.[0-9]+)?")$"#)).examples([json!("\"3.1\"")]).build()),
+        Schema::from(text().pattern(Some(r#"^(\*|[0-9]+(\.[0-9]+)?|(W/)?"[0-9]+(\.[0-9]+)?")$"#)).examples([json!("\"3.1\"")]).build()),
     ).build()]
 }
 

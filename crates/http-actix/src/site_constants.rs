@@ -32,23 +32,34 @@ pub(crate) struct SiteConstant {
     name: String,
     /// Virtual processors, of a machine type.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(value_type = u32, required = false)]
     vcpus: Option<u32>,
     /// Memory in MiB, of a machine type.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(value_type = u32, required = false)]
     memory_mib: Option<u32>,
     /// Price of an hour of RUNNING in millionths of the currency unit, of a machine type.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(value_type = u64, required = false)]
     price_per_hour_micros: Option<u64>,
 }
 
-/// All constants.
+/// One kind of constants, or all.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct AllSiteConstants {
-    /// Each kind of them.
-    items: Vec<SiteConstants>,
+#[schema(as = SiteConstantsAnswer)]
+pub(crate) struct SiteConstantsBody {
+    /// Which constants, where one kind was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "region")]
+    constant: Option<&'static str>,
+    /// Its values, where one kind was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<SiteConstant>, required = false)]
+    values: Option<Vec<SiteConstant>>,
+    /// All kinds, where none was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<SiteConstants>, required = false)]
+    items: Option<Vec<SiteConstants>>,
 }
 
 const KINDS: [&str; 4] = ["region", "machine_state", "machine_operation", "machine_type"];
@@ -64,7 +75,7 @@ const KINDS: [&str; 4] = ["region", "machine_state", "machine_operation", "machi
         (
             status = 200,
             description = "The codes and names.",
-            body = SiteConstants,
+            body = SiteConstantsBody,
             example = json!({"constant": "region", "values": [{"code": "A", "name": "Amsterdam"}]})
         ),
         SiteConstantsProblems,
@@ -79,10 +90,13 @@ pub(crate) async fn list_site_constants(request: HttpRequest, world: World) -> R
     match asked {
         None => {
             let items = KINDS.into_iter().filter_map(|kind| constants(kind, catalogue)).collect();
-            Ok(HttpResponse::Ok().json(AllSiteConstants { items }))
+            Ok(HttpResponse::Ok().json(SiteConstantsBody { constant: None, values: None, items: Some(items) }))
         }
         Some(kind) => match constants(&kind, catalogue) {
-            Some(constants) => Ok(HttpResponse::Ok().json(constants)),
+            Some(SiteConstants { constant, values }) => {
+                let body = SiteConstantsBody { constant: Some(constant), values: Some(values), items: None };
+                Ok(HttpResponse::Ok().json(body))
+            }
             None => {
                 let detail = format!("is one of {}", KINDS.join(", "));
                 Err(Problem::at(Code::UnknownConstant, "constant", detail).with("constants", KINDS.to_vec()))

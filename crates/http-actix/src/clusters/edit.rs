@@ -36,7 +36,10 @@ pub(crate) struct ClusterPatchBody {
     tag = "clusters",
     operation_id = "editCluster",
     params(IdParam, DryRunParam, IfMatchParam),
-    request_body(content = ClusterPatchBody, example = json!({"name": "cluster2", "region_code": "B"})),
+    request_body(content(
+        (ClusterPatchBody = "application/json", example = json!({"name": "cluster2", "region_code": "B"})),
+        (ClusterPatchBody = "application/merge-patch+json", example = json!({"name": "cluster2"})),
+    )),
     responses(
         (
             status = 200,

@@ -24,17 +24,17 @@ pub(crate) struct MachinePatchBody {
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = String, required = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", example = "web-2")]
     name: Option<Name>,
-    /// Its new tags, none twice, in place of all it had; null is none.
+    /// Its new tags, none twice, in place of all it had.
     #[serde(default, deserialize_with = "or_default")]
     #[schema(value_type = Vec<TagText>, required = false, max_items = 50, example = json!(["tag2"]))]
     tags: Option<Tags>,
-    /// What it is to refuse; null is nothing.
+    /// What it is to refuse.
     #[serde(default, deserialize_with = "protection")]
     #[schema(value_type = ProtectionPatchBody, required = false)]
     protection: Option<ProtectionPatchBody>,
 }
 
-/// A change of what a machine refuses; what is absent stays, null is false.
+/// A change of what a machine refuses; what is absent stays.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ProtectionPatch)]
@@ -57,12 +57,16 @@ fn protection<'de, D: Deserializer<'de>>(json: D) -> Result<Option<ProtectionPat
 
 /// Changes a machine's name, tags or protection
 ///
-/// A merge patch (RFC 7396). What changes is one event; what changes nothing is none.
+/// What changes is one event; what changes nothing is none. As `application/merge-patch+json` (RFC 7396) the body may
+/// also hold null, which takes tags and protection away.
 #[utoipa::path(
     tag = "machines",
     operation_id = "editMachine",
     params(IdParam, DryRunParam, IfMatchParam),
-    request_body(content = MachinePatchBody, example = json!({"name": "web-2", "tags": ["tag2"]})),
+    request_body(content(
+        (MachinePatchBody = "application/json", example = json!({"name": "web-2", "tags": ["tag2"]})),
+        (Object = "application/merge-patch+json", example = json!({"tags": null})),
+    )),
     responses(
         (
             status = 200,
