@@ -1,5 +1,7 @@
 //! Request bodies: bounded in size and time, JSON where there is to be one, nothing where there is not.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use actix_web::http::header;
@@ -8,7 +10,8 @@ use actix_web::{FromRequest, HttpRequest, dev, error};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::codes::Code;
@@ -107,7 +110,7 @@ fn refuse_null(bytes: &[u8]) -> Result<(), Problem> {
 }
 
 async fn read(payload: Result<Payload, actix_web::Error>) -> Result<Bytes, Problem> {
-    let malformed = |error: &dyn std::fmt::Display| Problem::new(Code::MalformedRequest, error.to_string()).closing();
+    let malformed = |error: &dyn fmt::Display| Problem::new(Code::MalformedRequest, error.to_string()).closing();
     let mut payload = payload.map_err(|error| malformed(&error))?;
     let whole = async {
         let mut bytes = BytesMut::new();
@@ -127,7 +130,7 @@ async fn read(payload: Result<Payload, actix_web::Error>) -> Result<Bytes, Probl
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| refusal(&error))?;
+    let Object(value) = serde_path_to_error::deserialize(&mut json).map_err(|error| refusal(&error))?;
     json.end().map_err(|error| Problem::new(Code::MalformedJson, error.to_string()))?;
     Ok(value)
 }
@@ -188,6 +191,30 @@ fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
+/// A JSON object read into `T`. By itself a struct is read from an array of its fields, too.
+#[derive(Debug, Default)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
 /// For an optional field: absent is nothing, but null is refused.
 pub(crate) fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(json: D) -> Result<Option<T>, D::Error> {
     T::deserialize(json).map(Some)
@@ -225,6 +252,7 @@ mod tests {
             ("{", Code::MalformedJson, ""),
             (r#"{"name":"a"} x"#, Code::MalformedJson, ""),
             ("[]", Code::WrongType, ""),
+            (r#"["a",[],true]"#, Code::WrongType, ""),
             (r#"{"name":7}"#, Code::WrongType, "/name"),
             (r#"{"name":null}"#, Code::WrongType, "/name"),
             (r#"{"name":"a","start":null}"#, Code::WrongType, "/start"),

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::{MachineBody, ProtectionBody, show};
 use crate::answer::{Answer, repeatable, respond};
-use crate::body::{Json, not_null};
+use crate::body::{Json, Object, not_null};
 use crate::docs::{DryRunParam, IdempotencyKeyParam, problems};
 use crate::problem::Problem;
 use crate::query::Query;
@@ -40,8 +40,8 @@ pub(crate) struct NewMachineBody {
     start: bool,
     /// What it refuses.
     #[serde(default)]
-    #[schema(required = false)]
-    protection: ProtectionBody,
+    #[schema(value_type = ProtectionBody, required = false)]
+    protection: Object<ProtectionBody>,
 }
 
 /// A tag: letters, digits and `._-:/=@`.
@@ -94,7 +94,7 @@ pub(crate) async fn create_machine(
     let writing = repeatable(&request, &mut query, &body.bytes, show.clone())?;
     query.end()?;
     let NewMachineBody { name, cluster_name, tags, machine_type, start, protection } = body.value;
-    let asked = NewMachineRequest { name, cluster_name, tags, machine_type, start, protection: protection.into() };
+    let asked = NewMachineRequest { name, cluster_name, tags, machine_type, start, protection: protection.0.into() };
     respond(world.cloud.create_machine.run(asked, writing).await?, show)
 }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::create::TagText;
 use super::{MachineBody, show};
 use crate::answer::writing;
-use crate::body::{Json, not_null, or_default};
+use crate::body::{Json, Object, not_null, or_default};
 use crate::docs::{DryRunParam, IdParam, IfMatchParam, problems};
 use crate::problem::Problem;
 use crate::query::Query;
@@ -52,7 +52,7 @@ pub(crate) struct ProtectionPatchBody {
 /// Null takes all protection away.
 fn protection<'de, D: Deserializer<'de>>(json: D) -> Result<Option<ProtectionPatchBody>, D::Error> {
     let none = ProtectionPatchBody { stop: Some(false), terminate: Some(false) };
-    Option::deserialize(json).map(|patch| Some(patch.unwrap_or(none)))
+    Option::<Object<_>>::deserialize(json).map(|patch| Some(patch.map_or(none, |Object(patch)| patch)))
 }
 
 /// Changes a machine's name, tags or protection

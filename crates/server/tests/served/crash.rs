@@ -6,7 +6,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Server};
+use crate::client::Client;
+use crate::support::Server;
 
 const KILLS: usize = 20;
 const CLIENTS: usize = 8;

@@ -1,15 +1,12 @@
-//! A running server and a client of it.
+//! A running server process, and races against it.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Barrier;
 use std::thread;
-use std::time::Duration;
 
-use serde_json::{Value, json};
-use ureq::Agent;
-use ureq::http::{HeaderMap, Request};
+use crate::client::Client;
 
 /// The kinds of store that a server opens by itself.
 pub(crate) const STORES: [&str; 2] = ["embedded", "memory"];
@@ -65,8 +62,7 @@ impl Server {
     }
 
     pub(crate) fn client(&self) -> Client {
-        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
-        Client { agent: config.build().new_agent(), base: self.base.clone() }
+        Client::new(&self.base)
     }
 }
 
@@ -74,106 +70,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-/// An answer.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) text: String,
-}
-
-impl Answer {
-    /// The body as JSON; null where there is none.
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or(Value::Null)
-    }
-
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}")).to_str().unwrap()
-    }
-}
-
-/// A client with connections of its own.
-pub(crate) struct Client {
-    agent: Agent,
-    base: String,
-}
-
-impl Client {
-    /// Sends a request; an error where no whole answer came.
-    pub(crate) fn try_send(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Option<&Value>,
-    ) -> Result<Answer, ureq::Error> {
-        let mut request = Request::builder().method(method).uri(format!("{}/api/v1{path}", self.base));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = match body {
-            Some(body) => self.agent.run(request.header("content-type", "application/json").body(body.to_string())?),
-            None if method == "POST" => self.agent.run(request.body(String::new())?),
-            None => self.agent.run(request.body(())?),
-        };
-        let mut answer = answer?;
-        let text = answer.body_mut().read_to_string()?;
-        Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text })
-    }
-
-    pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
-        self.try_send(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
-    }
-
-    pub(crate) fn get(&self, path: &str) -> Answer {
-        self.send("GET", path, &[], None)
-    }
-
-    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
-        self.send("POST", path, &[], Some(body))
-    }
-
-    /// Makes the cluster `web`.
-    pub(crate) fn create_cluster(&self) {
-        let answer = self.post("/clusters", &json!({"name": "web", "region_code": "A"}));
-        assert_eq!(answer.status, 201, "{answer:?}");
-    }
-
-    /// Makes a machine in the cluster `web` and returns its id.
-    pub(crate) fn create_machine(&self, name: &str) -> String {
-        let answer = self.post("/machines", &json!({"name": name, "cluster_name": "web"}));
-        assert_eq!(answer.status, 201, "{answer:?}");
-        answer.json()["id"].as_str().unwrap().to_owned()
-    }
-
-    pub(crate) fn machine(&self, id: &str) -> Value {
-        let answer = self.get(&format!("/machines/{id}"));
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json()
-    }
-
-    /// The versions of a machine's events, from all pages.
-    pub(crate) fn event_versions(&self, id: &str) -> Vec<u64> {
-        let (mut versions, mut token) = (Vec::new(), String::new());
-        loop {
-            let page = self.get(&format!("/machines/{id}/events?page_size=1000{token}")).json();
-            versions.extend(page["items"].as_array().unwrap().iter().map(|event| event["version"].as_u64().unwrap()));
-            match page["next_page_token"].as_str() {
-                Some(next) => token = format!("&page_token={next}"),
-                None => return versions,
-            }
-        }
-    }
-
-    /// Checks that a machine's events are one chain without a gap, up to its version, which it returns.
-    pub(crate) fn check_chain(&self, id: &str) -> u64 {
-        let version = self.machine(id)["version"].as_u64().unwrap();
-        assert_eq!(self.event_versions(id), (1..=version).collect::<Vec<_>>(), "machine {id}");
-        version
     }
 }
 
