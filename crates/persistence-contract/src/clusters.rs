@@ -246,13 +246,13 @@ pub async fn no_machine_outlives_its_cluster(fixture: &dyn Fixture) {
 
 pub async fn creations_are_checked_in_order(fixture: &dyn Fixture) {
     let scene = Scene::open(fixture).await;
-    let web = scene.cluster("web").await;
+    let (web, db) = (scene.cluster("web").await, scene.cluster("db").await);
     assert!(scene.ports.answers.keep(answer("used", FOREVER), 0).await.unwrap());
-    // Key, id and name are all taken: the key is the first to tell.
-    let keep = Some(answer("used", FOREVER));
-    let all = ClusterCommit { write: ClusterWrite::Create(web.clone()), keep };
+    // Key, id and name are all taken, the last two by different clusters.
+    let write = ClusterWrite::Create(Cluster { name: db.name, ..web });
+    let all = ClusterCommit { write: write.clone(), keep: Some(answer("used", FOREVER)) };
     assert_refused!(scene.ports.clusters.commit(all).await, ClusterCommitError::KeyTaken);
-    assert_refused!(scene.write(ClusterWrite::Create(web)).await, ClusterCommitError::IdUsed);
+    assert_refused!(scene.write(write).await, ClusterCommitError::IdUsed);
 }
 
 pub async fn changes_are_checked_in_order(fixture: &dyn Fixture) {

@@ -223,11 +223,12 @@ pub async fn creations_are_checked_in_order(fixture: &dyn Fixture) {
     let (web, absent) = (scene.cluster("web").await, builders::cluster("absent"));
     let machine = scene.machine(&web, "a").await;
     assert!(scene.ports.answers.keep(answer("used", FOREVER), 0).await.unwrap());
-    // Key, id and cluster are all wrong; then id and cluster; id and name; at last the name alone.
+    // Key, id and cluster are all wrong; then id and cluster; id and name; the name alone.
     let lost = create(draft(&absent, "a").id(machine.id).made(&scene.rules));
     assert_refused!(scene.commit(with_key(lost.clone())).await, CommitError::KeyTaken);
     assert_refused!(scene.commit(lost).await, CommitError::IdUsed);
-    let same = create(draft(&web, "a").made(&scene.rules));
+    scene.machine(&web, "b").await;
+    let same = create(draft(&web, "b").id(machine.id).made(&scene.rules));
     assert_refused!(scene.commit(same).await, CommitError::IdUsed);
     let named = create(draft(&web, "a").id(MachineId::from_bytes([1; 12])).made(&scene.rules));
     assert_refused!(scene.commit(named).await, CommitError::NameTaken);

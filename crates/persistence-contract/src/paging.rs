@@ -1,9 +1,11 @@
 //! Walking through a list while the fleet changes.
 
-use cloudm_application::ports::{MachineQuery, SortKey};
-use cloudm_domain::{Command, MachineId, Order, OrderKey, Selector, SelectorField};
+use std::sync::Arc;
 
-use crate::builders::{START, after, asked, cluster_in, create, draft, draft_at, named, orders, query};
+use cloudm_application::ports::{MachineQuery, MachineStore, SortKey};
+use cloudm_domain::{Command, Machine, MachineId, MachineState, Order, OrderKey, Rules, Selector, SelectorField};
+
+use crate::builders::{after, asked, cluster_in, create, draft, draft_at, named, orders, query, update};
 use crate::fleet::{Fleet, selector, walk, walked};
 use crate::race::{race, winners};
 use crate::{Fixture, Scene};
@@ -166,36 +168,41 @@ pub async fn a_walk_goes_on_after_a_machine_that_is_gone(fixture: &dyn Fixture) 
 pub async fn a_page_shows_one_moment(fixture: &dyn Fixture) {
     let scene = Scene::open(fixture).await;
     let (front, back) = (scene.cluster("front").await, scene.make_in("back", "B").await);
-    // Of two machines one is stopped before the other is started, so at no moment both run.
-    let (a, b) = (scene.machine(&front, "a").await, scene.machine(&back, "b").await);
-    let b = scene.update(&b, asked(&b, Command::Stop, START, &scene.rules)).await;
-    let (machines, rules) = (scene.ports.machines.clone(), scene.rules.clone());
-    let writer = tokio::spawn(async move {
-        let (mut running, mut stopped) = (a, b);
-        for _ in 0..60 {
-            for (machine, command) in [(&mut running, Command::Stop), (&mut stopped, Command::Start)] {
-                let after = asked(machine, command, START, &rules);
-                let now = after.machine.clone();
-                machines.commit(crate::builders::update(machine, after)).await.unwrap();
-                *machine = now;
-            }
-            std::mem::swap(&mut running, &mut stopped);
-        }
-    });
-    let by_region = [(SelectorField::Region, "A,B"), (SelectorField::State, "RUNNING")];
-    let by_type = [(SelectorField::MachineType, "small,large"), (SelectorField::State, "RUNNING")];
-    let lists = [selector(&by_region), selector(&by_region[1..]), selector(&by_type), Selector::default()];
+    // Of the first and the last machine of a list, one is stopped before the other is started: at no moment both run.
+    let first = scene.machine(&front, "a").await;
+    for number in 0..150 {
+        scene.create(draft_at(&front, &format!("m-{number}"), after(1_000 + number)).made(&scene.slow)).await;
+    }
+    let last = scene.create(draft_at(&back, "z", after(5_000)).made(&scene.rules)).await;
+    let last = scene.update(&last, asked(&last, Command::Stop, last.updated_at, &scene.rules)).await;
+    let writer = tokio::spawn(take_turns(scene.ports.machines.clone(), scene.rules.clone(), first, last));
+    let fields = [(SelectorField::Region, "A,B"), (SelectorField::MachineType, "small"), (SelectorField::Name, "*")];
+    let mut lists: Vec<_> = fields.iter().map(|field| selector(&[*field])).collect();
+    lists.push(selector(&[(SelectorField::State, "RUNNING,PROVISIONING")]));
     while !writer.is_finished() {
         for list in &lists {
             for order in orders() {
-                let page = scene.ports.machines.list(&MachineQuery { order, ..query(list, None, 10) }).await.unwrap();
-                let run = |machine: &cloudm_domain::Machine| machine.state == cloudm_domain::MachineState::Running;
-                let running = page.machines.iter().filter(|one| run(&one.machine)).count();
-                assert!(running <= 1, "{list:?}: {running} run");
+                let query = MachineQuery { order, ..query(list, None, 1_000) };
+                let page = scene.ports.machines.list(&query).await.unwrap();
+                let running = page.machines.iter().filter(|one| one.machine.state == MachineState::Running).count();
+                assert!(running <= 1, "{list:?} by {order}: {running} run");
             }
         }
     }
     writer.await.unwrap();
+}
+
+/// Lets two machines run in turns.
+async fn take_turns(machines: Arc<dyn MachineStore>, rules: Rules, mut running: Machine, mut stopped: Machine) {
+    for _ in 0..100 {
+        for (machine, command) in [(&mut running, Command::Stop), (&mut stopped, Command::Start)] {
+            let after = asked(machine, command, machine.updated_at, &rules);
+            let now = after.machine.clone();
+            machines.commit(update(machine, after)).await.unwrap();
+            *machine = now;
+        }
+        std::mem::swap(&mut running, &mut stopped);
+    }
 }
 
 pub async fn a_walk_that_examines_many_is_complete(fixture: &dyn Fixture) {

@@ -13,6 +13,7 @@ use crate::{Fixture, builders};
 /// A fresh store with one world, whose clock stands still, and the clocks and rules that go with it.
 pub struct Scene<'f> {
     fixture: &'f dyn Fixture,
+    entropy: Arc<CountingEntropy>,
     /// The host's time.
     pub wall: Arc<ManualWall>,
     /// The store.
@@ -37,24 +38,25 @@ impl<'f> Scene<'f> {
     /// Opens a store and makes this world.
     pub async fn open_with(fixture: &'f dyn Fixture, new: NewWorld) -> Self {
         let wall = Arc::new(ManualWall::new(Self::WALL));
-        let store = fixture.open(wall.clone(), Arc::new(CountingEntropy::default())).await;
+        let entropy = Arc::new(CountingEntropy::default());
+        let store = fixture.open(wall.clone(), entropy.clone()).await;
         let ports = store.ensure_world(new).await.unwrap();
         let rules = Rules::new(builders::seed(), Preset::Instant.behaviour());
         let slow = Rules::new(builders::seed(), builders::slow());
-        Self { fixture, wall, store, ports, rules, slow }
+        Self { fixture, entropy, wall, store, ports, rules, slow }
     }
 
     /// Closes the store and opens it again, as after a restart.
     #[must_use]
     pub async fn reopen(self) -> Self {
-        let Self { fixture, wall, store, ports, rules, slow } = self;
+        let Self { fixture, entropy, wall, store, ports, rules, slow } = self;
         let name = ports.world.read().await.unwrap().world.name.clone();
         store.close().await;
         drop((store, ports));
-        // Entropy that goes on from nothing would show a store that makes its keys anew.
-        let store = fixture.open(wall.clone(), Arc::new(CountingEntropy::default())).await;
+        // Entropy goes on, so that a store that makes a key anew makes another one.
+        let store = fixture.open(wall.clone(), entropy.clone()).await;
         let ports = store.open_world(&name).await.unwrap().unwrap();
-        Self { fixture, wall, store, ports, rules, slow }
+        Self { fixture, entropy, wall, store, ports, rules, slow }
     }
 
     /// Makes a cluster of this name in region A.

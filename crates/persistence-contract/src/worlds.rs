@@ -31,17 +31,20 @@ pub async fn a_world_that_exists_stays_as_it_is(fixture: &dyn Fixture) {
 
 pub async fn racing_callers_open_one_incarnation(fixture: &dyn Fixture) {
     let scene = Scene::open(fixture).await;
-    let opened = race(8, |number| {
-        let store = scene.store.clone();
-        async move {
-            let ports = store.ensure_world(new_world("race", 10 + number as u8)).await.unwrap();
-            ports.world.read().await.unwrap().world.incarnation
-        }
-    })
-    .await;
-    assert!(opened.iter().all(|incarnation| *incarnation == opened[0]), "{opened:?}");
-    let open = scene.store.open_world(&"race".parse().unwrap()).await.unwrap().unwrap();
-    assert_eq!(open.world.read().await.unwrap().world.incarnation, opened[0]);
+    for round in 0..10 {
+        let name = format!("race-{round}");
+        let opened = race(8, |number| {
+            let (store, new) = (scene.store.clone(), new_world(&name, 10 + round * 8 + number as u8));
+            async move {
+                let ports = store.ensure_world(new).await.unwrap();
+                ports.world.read().await.unwrap().world.incarnation
+            }
+        })
+        .await;
+        assert!(opened.iter().all(|incarnation| *incarnation == opened[0]), "{opened:?}");
+        let open = scene.store.open_world(&name.parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!(open.world.read().await.unwrap().world.incarnation, opened[0]);
+    }
 }
 
 pub async fn a_world_that_does_not_exist_is_absent(fixture: &dyn Fixture) {

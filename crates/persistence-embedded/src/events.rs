@@ -100,3 +100,57 @@ pub(crate) fn append(db: &Connection, events: &[MachineEvent]) -> Result<(), DbE
 pub(crate) fn id_used(db: &Connection, id: MachineId) -> Result<bool, DbError> {
     Ok(db.prepare_cached(sql::MACHINE_ID_USED)?.query_row([id.as_bytes()], |row| row.get(0))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use cloudm_domain::{
+        Cause, ClusterId, Created, Entered, Instant, MachineState, Protection, Reason, Step, StepKind, Tags,
+    };
+
+    use super::*;
+
+    fn one_of_each() -> Vec<Change> {
+        let next = Some(Step { at: Instant::DEFAULT_START, kind: StepKind::Repair });
+        let tags = Tags::new(vec!["team:a".parse().unwrap()]).unwrap();
+        let protection = Protection { stop: true, terminate: false };
+        let created = Created {
+            cluster_id: ClusterId::from_bytes([0xab; 12]),
+            name: "web".parse().unwrap(),
+            machine_type: "small".parse().unwrap(),
+            tags: tags.clone(),
+            protection,
+            to: MachineState::Running,
+            next,
+        };
+        let entered = Entered {
+            state: MachineState::Updating,
+            cause: Cause::Resize,
+            to: MachineState::Stopped,
+            next,
+            reason: Some(Reason::Crashed),
+            machine_type: Some("large".parse().unwrap()),
+        };
+        vec![
+            Change::Created(Box::new(created)),
+            Change::Edited { name: Some("db".parse().unwrap()), tags: Some(tags), protection: Some(protection) },
+            Change::DeleteRequested,
+            Change::Entered(entered),
+        ]
+    }
+
+    /// What is on people's disks. A change of these bytes needs an upgrade of the format.
+    #[test]
+    fn events_are_stored_as_ever() {
+        let stored: Vec<_> = one_of_each().iter().map(|change| postcard::to_stdvec(change).unwrap()).collect();
+        let expected: [&[u8]; 4] = [
+            b"\x00\x18abababababababababababab\x03web\x05small\x01\x06team:a\x01\x00\x02\x01\x80\xe8\x96\xd6\x8d\x37\x02",
+            b"\x01\x01\x02db\x01\x01\x06team:a\x01\x01\x00",
+            b"\x02",
+            b"\x03\x09\x05\x04\x01\x80\xe8\x96\xd6\x8d\x37\x02\x01\x01\x01\x05large",
+        ];
+        for (bytes, change) in stored.iter().zip(one_of_each()) {
+            assert_eq!(postcard::from_bytes::<Change>(bytes).unwrap(), change);
+        }
+        assert_eq!(stored, expected);
+    }
+}

@@ -42,6 +42,9 @@ const BUSY: Duration = Duration::from_secs(5);
 const CHECKPOINT_PAGES: i64 = 8_000;
 /// The bytes that the log may keep on the disk once it was moved.
 const LOG_BYTES: i64 = 64 << 20;
+/// The bytes at which a commit waits for readers to leave the log. Before that, the log begins anew only when a commit
+/// finds nobody in it, which a crowd of readers can put off for ever.
+pub(crate) const MAX_LOG_BYTES: u64 = 128 << 20;
 /// The bytes of a file that are read through the page cache of the host, without a copy.
 const MAPPED_BYTES: i64 = 1 << 30;
 /// The KiB of pages that a connection itself keeps.

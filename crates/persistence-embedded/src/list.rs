@@ -186,3 +186,55 @@ impl PartialOrd for Head {
         Some(self.cmp(other))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cloudm_domain::{Instant, Machine, MachineId, NewMachine, Order, Preset, Protection, Rules, Seed, Span, Tags};
+
+    use super::*;
+    use crate::file::{self, Durability};
+    use crate::machine_row;
+
+    /// A cluster and so many machines in it, a millisecond after each other.
+    fn world(machines: usize) -> (tempfile::TempDir, Connection) {
+        let directory = tempfile::tempdir().unwrap();
+        let db = file::create(&directory.path().join("a.db"), file::WORLD, Durability::None).unwrap();
+        let cluster_id = ClusterId::from_bytes([1; 12]);
+        let fill = db.unchecked_transaction().unwrap();
+        let cluster = (cluster_id.as_bytes(), "web", "A", 1, 0, 0);
+        fill.execute(sql::CLUSTER_INSERT, cluster).unwrap();
+        let rules = Rules::new(Seed::new(1).unwrap(), Preset::Instant.behaviour());
+        for number in 0..machines {
+            let mut id = [0; 12];
+            id[4..].copy_from_slice(&(number as u64).to_be_bytes());
+            let new = NewMachine {
+                id: MachineId::from_bytes(id),
+                cluster_id,
+                name: format!("m-{number}").parse().unwrap(),
+                machine_type: "small".parse().unwrap(),
+                tags: Tags::default(),
+                protection: Protection::default(),
+                start: true,
+            };
+            let at = Instant::DEFAULT_START.plus(Span::from_millis(number as u64));
+            machine_row::insert(&fill, &Machine::create(new, at, &rules).machine).unwrap();
+        }
+        fill.commit().unwrap();
+        (directory, db)
+    }
+
+    #[test]
+    fn a_page_examines_no_more_machines_than_it_may() {
+        let (_directory, db) = world(MachineQuery::MAX_EXAMINED + 1);
+        let selector = Selector { name: Some("none*".parse().unwrap()), ..Selector::default() };
+        let mut query = MachineQuery { selector, order: Order::default(), after: None, limit: 10 };
+        let short = page(&db, &query).unwrap();
+        assert!(short.machines.is_empty() && short.next.is_some());
+        query.after = short.next;
+        assert_eq!(page(&db, &query).unwrap(), MachinePage { machines: Vec::new(), next: None });
+        // By name, the index leads to the prefix and nothing is examined in vain.
+        query.order = "name".parse().unwrap();
+        query.after = None;
+        assert_eq!(page(&db, &query).unwrap().next, None);
+    }
+}

@@ -30,7 +30,7 @@ impl Readers {
         let db = idle.map_or_else(|| file::open_reader(&self.path), Ok)?;
         let result = read(&db);
         // A connection that failed is not trusted again.
-        if result.is_ok() {
+        if !matches!(result, Err(DbError::Sql(_))) {
             let mut idle = self.idle.lock();
             if idle.len() < Self::MAX_IDLE {
                 idle.push(db);

@@ -29,7 +29,9 @@ statements! {
     SAVEPOINT = "SAVEPOINT job";
     RELEASE_SAVEPOINT = "RELEASE job";
     ROLLBACK_TO_SAVEPOINT = "ROLLBACK TO job";
-    CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)";
+    CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)";
+    // Waits for readers, which are short; new ones read the file, and not the log, from then on.
+    CHECKPOINT_ALL = "PRAGMA wal_checkpoint(TRUNCATE)";
 
     WORLD_GET = "SELECT record FROM world WHERE one = 1";
     WORLD_SET = "INSERT INTO world (one, record) VALUES (1, ?)";

@@ -246,3 +246,64 @@ impl Worlds {
         self.catalogue.lock().take();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cloudm_application::testing::{CountingEntropy, ManualWall};
+    use cloudm_domain::{Incarnation, Instant, Preset, Rate, Seed, Span};
+
+    use super::*;
+
+    fn open(directory: &tempfile::TempDir, wall: u64) -> Arc<EmbeddedStore> {
+        let path = directory.path().to_owned();
+        let wall = Arc::new(ManualWall::new(wall));
+        EmbeddedStore::open(Options { path, wall, entropy: Arc::new(CountingEntropy::default()) }).unwrap()
+    }
+
+    fn new_world() -> NewWorld {
+        NewWorld {
+            name: WorldName::default_world(),
+            incarnation: Incarnation::from_bytes([1; 12]),
+            seed: Seed::new(1).unwrap(),
+            start: Some(Instant::DEFAULT_START),
+            rate: Rate::REAL,
+            preset: Preset::Instant,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_world_that_nobody_uses_lets_go_of_its_files_and_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory, 0);
+        let ports = store.ensure_world(new_world()).await.unwrap();
+        let log = directory.path().join("worlds").join(format!("{}.db-wal", new_world().incarnation));
+        ports.answers.purge(0, 1).await.unwrap();
+        let world = &store.worlds.all()[0];
+        assert!(world.was_used() && !world.was_used(), "from one look to the next, it was not");
+        assert!(log.exists());
+        world.rest();
+        assert!(!log.exists());
+        ports.answers.purge(0, 1).await.unwrap();
+        assert_eq!(ports.answers.get("a", 0).await.unwrap(), None);
+        assert!(log.exists() && world.was_used());
+    }
+
+    #[tokio::test]
+    async fn what_a_clock_has_shown_is_kept_when_the_store_is_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory, 1_000);
+        let ports = store.ensure_world(new_world()).await.unwrap();
+        store.close().await;
+        drop(ports);
+        // An hour later.
+        let store = open(&directory, 3_601_000);
+        let hour = Instant::DEFAULT_START.plus(Span::from_secs(3_600));
+        let ports = store.open_world(&WorldName::default_world()).await.unwrap().unwrap();
+        assert_eq!(ports.world.read().await.unwrap().now, hour);
+        store.close().await;
+        // And then the host's clock is set back.
+        let store = open(&directory, 1_000);
+        let ports = store.open_world(&WorldName::default_world()).await.unwrap().unwrap();
+        assert_eq!(ports.world.read().await.unwrap().now, hour);
+    }
+}

@@ -22,6 +22,7 @@ use crate::sql;
 /// nothing but itself.
 pub(crate) struct Writer {
     path: PathBuf,
+    log: PathBuf,
     durability: Durability,
     places: Arc<Semaphore>,
     queue: Mutex<Queue>,
@@ -55,8 +56,11 @@ impl Writer {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     pub(crate) fn new(path: PathBuf, durability: Durability, kept: Instant) -> Self {
+        let mut log = path.clone().into_os_string();
+        log.push("-wal");
         Self {
             path,
+            log: log.into(),
             durability,
             places: Arc::new(Semaphore::new(Self::MAX_WAITING)),
             queue: Mutex::default(),
@@ -135,8 +139,17 @@ impl Writer {
         let unknown = |error| StoreError::Unavailable(format!("a commit failed: {error}"));
         db.prepare_cached(sql::COMMIT).and_then(|mut commit| commit.execute([])).map_err(unknown)?;
         *kept = instant.unwrap_or(*kept).max(*kept);
+        // What is committed stays so, whatever becomes of the log.
+        if let Err(error) = self.bound_log(&db) {
+            tracing::warn!(%error, path = %self.path.display(), "the log of a world was not moved into its file");
+        }
         *place = Some(db);
         Ok(instant)
+    }
+
+    fn bound_log(&self, db: &Connection) -> rusqlite::Result<()> {
+        let log = std::fs::metadata(&self.log).map_or(0, |log| log.len());
+        if log < file::MAX_LOG_BYTES { Ok(()) } else { db.query_row(sql::CHECKPOINT_ALL, [], |_| Ok(())) }
     }
 
     /// Keeps `instant` as the latest, moves the log into the file and lets go of it; the next write opens it again.
@@ -263,5 +276,107 @@ where
         };
         // Whoever asked may have left; the write stands all the same.
         let _ = self.reply.send(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> (tempfile::TempDir, Writer) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let db = file::create(&path, file::WORLD, Durability::None).unwrap();
+        db.execute(sql::HIGH_WATER_FIRST, [0]).unwrap();
+        (directory, Writer::new(path, Durability::None, Instant::MIN))
+    }
+
+    type Answer = oneshot::Receiver<Result<usize, StoreError>>;
+
+    /// Queues a write of an answer under `key`, followed by `then`.
+    async fn submit(writer: &Writer, key: &'static str, then: &'static str) -> Answer {
+        let work = move |db: &Connection| {
+            let write = || {
+                let written = db.prepare_cached(sql::ANSWER_SET)?.execute((key, [1], [2], 3))?;
+                db.execute_batch(then)?;
+                Ok(written)
+            };
+            write().map_err(|error: DbError| error.into())
+        };
+        writer.submit(Some(Instant::DEFAULT_START), work).await.unwrap().0
+    }
+
+    fn keys(writer: &Writer) -> Vec<String> {
+        let db = file::open_reader(&writer.path).unwrap();
+        let mut statement = db.prepare("SELECT key FROM answers ORDER BY key").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[tokio::test]
+    async fn a_job_that_fails_after_it_wrote_undoes_itself_alone() {
+        let (_directory, writer) = writer();
+        let first = submit(&writer, "first", "").await;
+        let failing = submit(&writer, "failing", "this is no SQL").await;
+        let last = submit(&writer, "last", "").await;
+        assert!(matches!(writer.write_group(|_| ()), Progress::Idle));
+        assert!(first.await.unwrap().is_ok() && last.await.unwrap().is_ok());
+        assert!(failing.await.unwrap().is_err());
+        assert_eq!(keys(&writer), ["first", "last"]);
+    }
+
+    #[tokio::test]
+    async fn a_lost_transaction_fails_all_who_shared_it_and_nobody_after() {
+        let (_directory, writer) = writer();
+        let first = submit(&writer, "first", "").await;
+        // As a full disk does it.
+        let failing = submit(&writer, "failing", "ROLLBACK").await;
+        let last = submit(&writer, "last", "").await;
+        writer.write_group(|_| panic!("nothing was reached"));
+        for answer in [first, failing, last] {
+            assert!(matches!(answer.await.unwrap(), Err(StoreError::Unavailable(_))));
+        }
+        let next = submit(&writer, "next", "").await;
+        writer.write_group(|_| ());
+        assert!(next.await.unwrap().is_ok());
+        assert_eq!(keys(&writer), ["next"]);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_leaves_the_queue_to_the_next() {
+        let (_directory, writer) = writer();
+        let before = submit(&writer, "before", "").await;
+        let work = |_: &Connection| -> Result<(), StoreError> { panic!("as a defect would") };
+        let (panicking, _) = writer.submit(None, work).await.unwrap();
+        let group = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| writer.write_group(|_| ())));
+        assert!(group.is_err());
+        assert!(before.await.is_err() && panicking.await.is_err(), "nobody waits for ever");
+        let (next, to_hand) = writer.submit(None, |_: &Connection| Ok::<_, StoreError>(7)).await.unwrap();
+        assert!(to_hand);
+        writer.write_group(|_| ());
+        assert_eq!(next.await.unwrap().unwrap(), 7);
+        assert!(keys(&writer).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_closed_queue_writes_what_waits_and_takes_no_more() {
+        let (_directory, writer) = writer();
+        let waiting = submit(&writer, "waiting", "").await;
+        writer.close();
+        let late = writer.submit(None, |_: &Connection| Ok::<_, StoreError>(())).await;
+        assert!(matches!(late, Err(StoreError::Unavailable(_))));
+        writer.write_group(|_| ());
+        assert!(waiting.await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn after_a_rest_it_goes_on() {
+        let (_directory, writer) = writer();
+        drop(submit(&writer, "a", "").await);
+        writer.write_group(|_| ());
+        writer.rest(Instant::DEFAULT_START).unwrap();
+        assert!(!writer.log.exists(), "the log is in the file");
+        drop(submit(&writer, "b", "").await);
+        writer.write_group(|_| ());
+        assert_eq!(keys(&writer), ["a", "b"]);
     }
 }

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cloudm_application::ports::{ClusterCommit, ClusterWrite, NewWorld, Store, StoreError, WorldPorts};
+use cloudm_application::ports::{ClusterCommit, ClusterWrite, EventQuery, NewWorld, Store, StoreError, WorldPorts};
 use cloudm_application::testing::{CountingEntropy, ManualWall};
 use cloudm_domain::{Cluster, ClusterId, Incarnation, Instant, Preset, Rate, Seed, WorldName};
 use cloudm_persistence_embedded::{EmbeddedStore, OpenError, Options};
@@ -172,4 +172,22 @@ async fn memory_leaves_nothing_behind() {
     assert!(directory.exists());
     store.close().await;
     assert!(!directory.exists());
+}
+
+#[tokio::test]
+async fn a_position_of_another_world_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let mine = ports(&store).await;
+    let other = NewWorld { name: "other".parse().unwrap(), ..new_world(2) };
+    let other = store.ensure_world(other).await.unwrap();
+    let position = other.events.position().await.unwrap();
+    let query = |position| EventQuery { machine: None, after: Some(position), limit: 1 };
+    assert!(other.events.page(&query(position.clone())).await.is_ok());
+    let refused = mine.events.page(&query(position)).await;
+    assert!(matches!(refused, Err(StoreError::UnknownPosition)));
+    // Nor is one that is ahead of all events.
+    let mut ahead = mine.events.position().await.unwrap();
+    *ahead.0.last_mut().unwrap() += 1;
+    assert!(matches!(mine.events.page(&query(ahead)).await, Err(StoreError::UnknownPosition)));
 }
