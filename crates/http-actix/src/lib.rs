@@ -5,7 +5,7 @@
 //! handler reads the request into the domain's types, calls one use case and shows what came of it.
 //!
 //! # Adding a route
-//! 1. Its file beside those of its feature, with `#[utoipa::path]`, an operation id, an example and its [`problems!`].
+//! 1. Its file beside those of its feature, with `#[utoipa::path]`, an operation id, an example and its `problems!`.
 //! 2. A line in `HttpApi::routes` (or in `HttpApi::app`, for what is not of the simulated cloud).
 //! 3. `cargo xtask openapi`.
 
