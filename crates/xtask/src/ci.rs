@@ -40,7 +40,8 @@ fn dependencies() -> Result<()> {
         "bans",
         "sources",
     ])?;
-    cargo(&["machete"])?;
+    // By its own name: as `cargo machete` it takes that word for a folder when cargo runs the task that runs it.
+    command::run("cargo-machete", &[])?;
     contract_is_for_tests()
 }
 
