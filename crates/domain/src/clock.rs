@@ -2,6 +2,10 @@
 
 use crate::time::Instant;
 
+/// The last instant that a clock shows. What lies beyond the end of time is due at [`Instant::MAX`], and must not happen
+/// there: all of it would happen at once, and a failure and its repair for ever.
+const LAST_MILLIS: u64 = Instant::MAX.millis() - 1;
+
 /// A moment of wall time, the host's: milliseconds since 1970.
 pub type WallMillis = u64;
 
@@ -68,15 +72,20 @@ impl Clock {
         Self { anchor_virtual: instant, anchor_wall: wall, rate }
     }
 
-    /// What the clock says when the wall says `wall`: never less than its anchor, never more than [`Instant::MAX`].
+    /// What the clock says when the wall says `wall`: never less than its anchor. It stops a millisecond before
+    /// [`Instant::MAX`].
     pub fn now(&self, wall: WallMillis) -> Instant {
         let passed = u128::from(wall.saturating_sub(self.anchor_wall)) * u128::from(self.rate.0) / 1000;
-        let millis = u128::from(self.anchor_virtual.millis()) + passed;
-        u64::try_from(millis).ok().and_then(|millis| Instant::from_millis(millis).ok()).unwrap_or(Instant::MAX)
+        let millis = (u128::from(self.anchor_virtual.millis()) + passed).min(u128::from(LAST_MILLIS));
+        u64::try_from(millis).ok().and_then(|millis| Instant::from_millis(millis).ok()).unwrap_or(Instant::MIN)
     }
 
-    /// The wall's time at which the clock first says `instant` or later; nothing while it is paused before that.
+    /// The wall's time at which the clock first says `instant` or later; nothing while it is paused before that, nor for
+    /// [`Instant::MAX`], which it never says.
     pub fn wall_at(&self, instant: Instant) -> Option<WallMillis> {
+        if instant.millis() > LAST_MILLIS {
+            return None;
+        }
         let ahead = instant.since(self.anchor_virtual).millis();
         match (ahead, self.rate.0) {
             (0, _) => Some(self.anchor_wall),
@@ -101,6 +110,11 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_rate_is_read_as_it_is_written(thousandths in 0..=Rate::MAX * 1000) {
+            prop_assert_eq!(Rate::try_from(f64::from(Rate(thousandths))), Ok(Rate(thousandths)));
+        }
+
+        #[test]
         fn a_clock_never_goes_back(walls in prop::collection::vec(0..10_000_000_000_000u64, 2), rate in 0..=Rate::MAX * 1000) {
             let clock = Clock::new(Instant::DEFAULT_START, 5_000_000, Rate(rate));
             let (early, late) = (walls[0].min(walls[1]), walls[0].max(walls[1]));
@@ -123,6 +137,16 @@ mod tests {
         let clock = Clock::new(Instant::DEFAULT_START, 10, Rate::PAUSED);
         assert_eq!(clock.now(u64::MAX), Instant::DEFAULT_START);
         assert_eq!(clock.wall_at(Instant::MAX), None);
+    }
+
+    #[test]
+    fn a_clock_never_reaches_the_end_of_time() {
+        let last = Instant::from_millis(Instant::MAX.millis() - 1).unwrap();
+        for anchor in [Instant::DEFAULT_START, Instant::MAX] {
+            let clock = Clock::new(anchor, 0, Rate(Rate::MAX * 1000));
+            assert_eq!(clock.now(u64::MAX), last);
+            assert_eq!(clock.wall_at(Instant::MAX), None);
+        }
     }
 
     #[test]

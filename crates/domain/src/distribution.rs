@@ -37,7 +37,7 @@ impl Bounds {
 /// A distribution of spans.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(tag = "distribution", rename_all = "lowercase"))]
+#[cfg_attr(feature = "serde", serde(tag = "distribution", rename_all = "lowercase", from = "written::Distribution"))]
 pub enum Distribution {
     /// Always the same.
     Fixed {
@@ -140,9 +140,44 @@ fn cut(millis: f64, bounds: Bounds) -> Span {
     Span::from_millis(libm::round(millis) as u64).min(bounds.max).max(bounds.min)
 }
 
+/// The form in which distributions are read: flat, so that a parameter they do not have is refused.
+#[cfg(feature = "serde")]
+mod written {
+    use super::{Bounds, Span};
+
+    #[derive(serde::Deserialize)]
+    #[serde(tag = "distribution", rename_all = "lowercase", deny_unknown_fields)]
+    pub(super) enum Distribution {
+        Fixed { value: Span },
+        Uniform { min: Span, max: Span },
+        Normal { mean: Span, std_dev: Span, min: Span, max: Span },
+        Lognormal { median: Span, sigma: f64, min: Span, max: Span },
+        Exponential { mean: Span, min: Span, max: Span },
+    }
+
+    impl From<Distribution> for super::Distribution {
+        fn from(written: Distribution) -> Self {
+            let bounds = |min, max| Bounds { min, max };
+            match written {
+                Distribution::Fixed { value } => Self::Fixed { value },
+                Distribution::Uniform { min, max } => Self::Uniform { bounds: bounds(min, max) },
+                Distribution::Normal { mean, std_dev, min, max } => {
+                    Self::Normal { mean, std_dev, bounds: bounds(min, max) }
+                }
+                Distribution::Lognormal { median, sigma, min, max } => {
+                    Self::Lognormal { median, sigma, bounds: bounds(min, max) }
+                }
+                Distribution::Exponential { mean, min, max } => Self::Exponential { mean, bounds: bounds(min, max) },
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
     use crate::draw::{DrawName, Draws, Purpose};
     use crate::{MachineId, Seed};
 
@@ -218,6 +253,34 @@ mod tests {
         ];
         for distribution in all {
             assert!(samples(distribution).iter().all(|value| (90.0..=110.0).contains(value)), "{distribution:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever the parameters, sensible or not, and whatever is drawn.
+        #[test]
+        fn nothing_is_drawn_outside_the_bounds(
+            ends in (0..=Span::MAX.millis(), 0..=Span::MAX.millis()),
+            centre in 0..=Span::MAX.millis(),
+            std_dev in 0..=Span::MAX.millis(),
+            sigma in prop_oneof![0.0..10.0f64, any::<f64>()],
+            ordinal in any::<u32>(),
+        ) {
+            let (min, max) = (ends.0.min(ends.1), ends.0.max(ends.1));
+            let bounds = Bounds { min: Span::from_millis(min), max: Span::from_millis(max) };
+            let [mean, std_dev] = [centre, std_dev].map(Span::from_millis);
+            let name = DrawName { machine: MachineId::from_bytes([3; 12]), ordinal, purpose: Purpose::NextStep, attempt: 0 };
+            let draw = Draws::new(Seed::new(1).unwrap()).draw(&name);
+            for distribution in [
+                Distribution::Uniform { bounds },
+                Distribution::Normal { mean, std_dev, bounds },
+                Distribution::Lognormal { median: mean, sigma, bounds },
+                Distribution::Exponential { mean, bounds },
+            ] {
+                prop_assert!((bounds.min..=bounds.max).contains(&distribution.sample(&draw)), "{:?}", distribution);
+            }
+            let contrary = Bounds { min: bounds.max, max: bounds.min };
+            prop_assert_eq!(Distribution::Uniform { bounds: contrary }.sample(&draw), contrary.min);
         }
     }
 

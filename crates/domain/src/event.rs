@@ -5,7 +5,7 @@
 
 use crate::id::{ClusterId, MachineId};
 use crate::lifecycle::{Cause, MachineState};
-use crate::machine::{InProgress, Machine, MachineData, Protection, Reason, Step, StepKind};
+use crate::machine::{InProgress, InvalidMachine, Machine, MachineData, Protection, Reason, Step, StepKind};
 use crate::name::{Code, Name, Tags};
 use crate::time::Instant;
 
@@ -135,12 +135,20 @@ pub enum FoldError {
         /// The version of the event.
         version: u64,
     },
+    /// An event makes of the machine what no machine can be.
+    #[error("version {version}: {why}")]
+    Impossible {
+        /// The version of the event.
+        version: u64,
+        /// What is wrong.
+        why: InvalidMachine,
+    },
 }
 
 /// The machine that these events made: all of one machine, from its creation, in order.
 ///
 /// # Errors
-/// When the events are not of one machine, or not all of them up to the last.
+/// When the events are not of one machine, not all of them up to the last, or make what no machine can be.
 pub fn fold<'a>(events: impl IntoIterator<Item = &'a MachineEvent>) -> Result<Machine, FoldError> {
     let mut events = events.into_iter();
     let mut machine = begin(events.next().ok_or(FoldError::Empty)?)?;
@@ -156,7 +164,7 @@ fn begin(event: &MachineEvent) -> Result<Machine, FoldError> {
         return Err(FoldError::OutOfOrder { version: event.version });
     }
     let created = created.as_ref().clone();
-    Ok(Machine::from_data(MachineData {
+    possible(MachineData {
         id: event.machine,
         cluster_id: created.cluster_id,
         name: created.name,
@@ -173,14 +181,20 @@ fn begin(event: &MachineEvent) -> Result<Machine, FoldError> {
         version: 1,
         created_at: event.at,
         updated_at: event.at,
-    }))
+    })
+}
+
+/// The machine of data that the event with their version made, if a machine can be so.
+fn possible(data: MachineData) -> Result<Machine, FoldError> {
+    let version = data.version;
+    data.try_into().map_err(|why| FoldError::Impossible { version, why })
 }
 
 impl Machine {
-    /// Lets the next event happen to it.
+    /// Lets the next event happen to it. A refused one leaves it as it was.
     ///
     /// # Errors
-    /// When the event is not this machine's next.
+    /// When the event is not this machine's next, or no machine can be as it says.
     pub fn apply(&mut self, event: &MachineEvent) -> Result<(), FoldError> {
         if event.machine != self.id || event.version != self.version + 1 || event.at < self.updated_at {
             return Err(FoldError::OutOfOrder { version: event.version });
@@ -188,7 +202,9 @@ impl Machine {
         if matches!(event.change, Change::Created(_)) {
             return Err(FoldError::Creation);
         }
-        self.data_mut().apply(event.at, &event.change);
+        let mut data = MachineData::clone(self);
+        data.apply(event.at, &event.change);
+        *self = possible(data)?;
         Ok(())
     }
 

@@ -61,7 +61,7 @@
 //! 2. `behaviour.rs` and `preset.rs`: how long the active state takes.
 //! 3. `request.rs`: its command.
 //! 4. `tests/table.rs`: its cases, in words of their own; the property tests take it up by themselves once `acts()` of
-//!    `tests/laws.rs` has it.
+//!    `tests/laws/life.rs` has it.
 
 mod behaviour;
 mod catalogue;

@@ -178,22 +178,31 @@ impl TryFrom<MachineData> for Machine {
 
     /// The machine that was stored as `data`.
     fn try_from(data: MachineData) -> Result<Self, InvalidMachine> {
-        let wrong = if data.state.is_active() != data.in_progress.is_some() {
-            "a change is in progress exactly in active states"
-        } else if data.next.is_some_and(|step| !data.may_do(step.kind)) {
-            "its next step does not fit its state"
-        } else if data.version == 0 || data.ordinal == 0 {
-            "it has had its creation at least"
-        } else if data.created_at > data.state_changed_at || data.state_changed_at > data.updated_at {
-            "its instants are in order"
-        } else {
-            return Ok(Self(data));
-        };
-        Err(InvalidMachine(wrong))
+        data.check().map(|()| Self(data))
     }
 }
 
 impl MachineData {
+    /// Whether a machine can be like this. What is, always gets on: a chain of its steps takes time and comes to rest.
+    pub(crate) fn check(&self) -> Result<(), InvalidMachine> {
+        let wrong = if self.state.is_active() != self.in_progress.is_some() {
+            "a change is in progress exactly in active states"
+        } else if self.in_progress.as_ref().is_some_and(|change| change.to.is_active()) {
+            "a change in progress ends in a resting state"
+        } else if self.next.is_some_and(|step| !self.may_do(step.kind)) {
+            "its next step does not fit its state"
+        } else if self.next.is_some_and(|step| step.at < self.state_changed_at) {
+            "its next step comes after its state"
+        } else if self.ordinal == 0 || self.version < u64::from(self.ordinal) {
+            "each state it entered was an event, its creation the first"
+        } else if self.created_at > self.state_changed_at || self.state_changed_at > self.updated_at {
+            "its instants are in order"
+        } else {
+            return Ok(());
+        };
+        Err(InvalidMachine(wrong))
+    }
+
     fn may_do(&self, kind: StepKind) -> bool {
         match kind {
             StepKind::Proceed => self.state.is_active(),
@@ -295,9 +304,5 @@ impl Machine {
 
     pub(crate) fn data_mut(&mut self) -> &mut MachineData {
         &mut self.0
-    }
-
-    pub(crate) fn from_data(data: MachineData) -> Self {
-        Self(data)
     }
 }

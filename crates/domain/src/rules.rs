@@ -28,6 +28,7 @@ pub struct NotLater;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Stored<T>", bound(deserialize = "T: serde::Deserialize<'de>")))]
 pub struct Timeline<T> {
     first: T,
     later: Vec<(Instant, T)>,
@@ -55,6 +56,24 @@ impl<T> Timeline<T> {
     pub fn at(&self, instant: Instant) -> &T {
         let reached = self.later.partition_point(|(from, _)| *from <= instant);
         reached.checked_sub(1).map_or(&self.first, |last| &self.later[last].1)
+    }
+}
+
+/// A timeline as it is read, before its order is checked.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+struct Stored<T> {
+    first: T,
+    later: Vec<(Instant, T)>,
+}
+
+#[cfg(feature = "serde")]
+impl<T> TryFrom<Stored<T>> for Timeline<T> {
+    type Error = NotLater;
+
+    fn try_from(stored: Stored<T>) -> Result<Self, NotLater> {
+        let mut timeline = Self::new(stored.first);
+        stored.later.into_iter().try_for_each(|(from, value)| timeline.push(from, value)).map(|()| timeline)
     }
 }
 

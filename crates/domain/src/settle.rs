@@ -53,11 +53,17 @@ impl Machine {
 
     /// Whether something is due at `now` that was not yet let happen.
     pub fn is_due(&self, now: Instant) -> bool {
-        self.next.is_some_and(|step| step.at <= now && step.kind != StepKind::Forget)
+        self.due_step(now).is_some()
+    }
+
+    /// What is due at `now`. At the end of time nothing is, for there no chain would end.
+    fn due_step(&self, now: Instant) -> Option<Step> {
+        let due = |step: &Step| step.at <= now && step.at < Instant::MAX && step.kind != StepKind::Forget;
+        self.next.filter(due)
     }
 
     fn step(&mut self, now: Instant, rules: &Rules) -> Option<MachineEvent> {
-        let step = self.next.filter(|step| step.at <= now)?;
+        let step = self.due_step(now)?;
         let (state, cause, to) = match step.kind {
             StepKind::Forget => return None,
             StepKind::Fail => (MachineState::Failed, Cause::Failure, MachineState::Failed),

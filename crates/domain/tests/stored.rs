@@ -7,8 +7,8 @@ use std::fmt::Debug;
 
 use cloudm_domain::{
     Behaviour, Bounds, Cause, Change, Clock, ClusterId, Code, Created, Distribution, Entered, Instant, Machine,
-    MachineData, MachineEvent, MachineId, MachineState, Name, NewMachine, Odds, Preset, Protection, Rate, Reason,
-    Rules, Seed, Span, Step, StepKind, Tag, Tags, Timeline,
+    MachineData, MachineEvent, MachineId, MachineState, Name, NewMachine, Odds, Outcome, Preset, Protection, Rate,
+    Reason, Rules, Seed, Span, Step, StepKind, Tag, Tags, Timeline,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -23,6 +23,18 @@ fn refused<T: DeserializeOwned>(text: &str) {
 
 fn at(millis: u64) -> Instant {
     Instant::from_millis(millis).unwrap()
+}
+
+fn web() -> NewMachine {
+    NewMachine {
+        id: MachineId::from_bytes([7; 12]),
+        cluster_id: ClusterId::from_bytes([1; 12]),
+        name: "web-1".parse().unwrap(),
+        machine_type: "small".parse().unwrap(),
+        tags: Tags::default(),
+        protection: Protection::default(),
+        start: true,
+    }
 }
 
 fn step() -> Option<Step> {
@@ -74,6 +86,25 @@ fn stored_events_stay_readable() {
     }
 }
 
+/// Every event of a long life goes there and back, also as the whole event.
+#[test]
+fn a_history_is_read_as_it_was_written() {
+    let rules = Rules::new(Seed::new(5).unwrap(), Preset::Flaky.behaviour());
+    let Outcome { machine, mut events, .. } = Machine::create(web(), Instant::DEFAULT_START, &rules);
+    let week = Instant::DEFAULT_START.plus(Span::from_secs(7 * 24 * 3600));
+    let settled = machine.settle(week, &rules);
+    events.extend(settled.events);
+    let deleted = settled.machine.delete(week, &rules).unwrap();
+    events.extend(deleted.events);
+    assert!(events.len() > 40);
+    for event in &events {
+        in_json(event);
+        let bytes = postcard::to_allocvec(event).unwrap();
+        assert!(bytes.len() < 150, "events are kept for ever, this one is large: {event:?}");
+        assert_eq!(postcard::from_bytes::<MachineEvent>(&bytes).unwrap(), *event);
+    }
+}
+
 /// The bytes of an event hold a code as its place in the list of all, which is its number less one.
 #[test]
 fn stored_codes_keep_their_places() {
@@ -91,16 +122,7 @@ fn stored_codes_keep_their_places() {
 #[test]
 fn a_machine_is_read_as_it_was_written() {
     let rules = Rules::new(Seed::new(1).unwrap(), Preset::Flaky.behaviour());
-    let new = NewMachine {
-        id: MachineId::from_bytes([7; 12]),
-        cluster_id: ClusterId::from_bytes([1; 12]),
-        name: "web-1".parse().unwrap(),
-        machine_type: "small".parse().unwrap(),
-        tags: Tags::default(),
-        protection: Protection::default(),
-        start: true,
-    };
-    let created = Machine::create(new, Instant::DEFAULT_START, &rules).machine;
+    let created = Machine::create(web(), Instant::DEFAULT_START, &rules).machine;
     let running = created.clone().settle(Instant::DEFAULT_START.plus(Span::from_secs(600)), &rules).machine;
     for machine in [created, running] {
         let data = MachineData::from(machine.clone());
@@ -143,6 +165,10 @@ fn bad_values_are_refused() {
     refused::<Instant>("4294967296000");
     refused::<Span>(r#""-1s""#);
     refused::<MachineState>(r#""UP""#);
+    refused::<Timeline<u8>>(r#"{"first":1,"later":[[5,1],[3,2]]}"#);
+    refused::<Distribution>(r#"{"distribution":"fixed","value":"1s","vlaue":"2s"}"#);
+    refused::<Distribution>(r#"{"distribution":"uniform","min":"1s","max":"2s","mean":"2s"}"#);
+    refused::<Distribution>(r#"{"distribution":"bimodal","min":"1s","max":"2s"}"#);
     refused::<Behaviour>(r#"{"provisioning": {"duration": {"distribution": "fixed"}}}"#);
 }
 
