@@ -15,5 +15,5 @@ use proptest::test_runner::Config;
 
 /// How each law is tried: a failure prints its case, and no file is kept of it.
 fn config() -> Config {
-    Config { cases: 384, failure_persistence: None, ..Config::default() }
+    Config { cases: 256, failure_persistence: None, ..Config::default() }
 }
