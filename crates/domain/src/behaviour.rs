@@ -173,6 +173,15 @@ impl Behaviour {
     }
 
     /// Every mistake in it; none where it makes sense.
+    ///
+    /// A behaviour with mistakes harms nobody who uses it: odds and spans are taken as far as they can be.
+    ///
+    /// ```
+    /// use cloudm_domain::{Behaviour, MachineState, InvalidBehaviour, Odds, Timing};
+    /// let mut behaviour = Behaviour::uniform(Timing::INSTANT);
+    /// behaviour.terminating.fail = Odds::ALWAYS;
+    /// assert_eq!(behaviour.mistakes(), [InvalidBehaviour::NeverFails(MachineState::Terminating)]);
+    /// ```
     pub fn mistakes(&self) -> Vec<InvalidBehaviour> {
         let mut mistakes = Vec::new();
         for &state in MachineState::ALL {

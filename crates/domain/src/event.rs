@@ -147,6 +147,8 @@ pub enum FoldError {
 
 /// The machine that these events made: all of one machine, from its creation, in order.
 ///
+/// The beginning of a history makes the machine as it was then.
+///
 /// # Errors
 /// When the events are not of one machine, not all of them up to the last, or make what no machine can be.
 pub fn fold<'a>(events: impl IntoIterator<Item = &'a MachineEvent>) -> Result<Machine, FoldError> {

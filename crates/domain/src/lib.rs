@@ -55,13 +55,47 @@
 //!
 //! Any active state may also stick: then it has no end of its own, and only a forced STOP or a TERMINATE leads out of it.
 //!
+//! # Rules of your own
+//! Take a preset and change it, or write every timing; [`Behaviour::mistakes`] says what makes no sense. A change of rules
+//! holds from an instant, and no machine has to be touched for it:
+//!
+//! ```
+//! use cloudm_domain::*;
+//!
+//! let mut slow = Preset::Realistic.behaviour();
+//! slow.starting.duration = Distribution::Uniform { bounds: Bounds::secs(300, 900) };
+//! slow.starting.fail = Odds::try_from(0.25)?;
+//! assert_eq!(slow.mistakes(), []);
+//!
+//! let mut rules = Rules::new(Seed::new(42)?, Preset::Instant.behaviour());
+//! let noon: Instant = "2030-01-01T12:00:00Z".parse()?;
+//! rules.behaviour.push(noon, slow)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What it leaves to you
+//! - **Time**: [`Clock`] makes virtual time of wall time, but nothing here asks for either. Instants end in 2106, at
+//!   [`Instant::MAX`]; what is due there never happens.
+//! - **Keeping**: a machine is [`MachineData`] and back; with the feature `serde` its parts and its events are read and
+//!   written. Bad data is refused where it is read, not met later.
+//! - **What many machines share**: that a name is free, that a machine type exists.
+//! - **Bounds**: [`Machine::settle`] costs what happened, and a machine that crashes every second for a year has much to
+//!   tell; [`Machine::settle_within`] and [`Machine::settle_at_most`] have a bound.
+//!
+//! `examples/fleet.rs` shows all of it: a fleet of 1,000 machines through a virtual day.
+//!
 //! # Adding an operation
-//! 1. `lifecycle.rs`: the operation and its cause, its active state if it has one, its rows of the table, where it finds
-//!    its work done.
-//! 2. `behaviour.rs` and `preset.rs`: how long the active state takes.
-//! 3. `request.rs`: its command.
-//! 4. `tests/table.rs`: its cases, in words of their own; the property tests take it up by themselves once `acts()` of
-//!    `tests/laws/life.rs` has it.
+//! In this order; after each step the compiler or a test says what is left.
+//!
+//! 1. `lifecycle.rs`: the [`Operation`] and its [`Cause`], each after the last (stored events hold their places); a
+//!    [`MachineState`], if it has an active state of its own; its rows of [`TRANSITIONS`]; where it finds its work done, in
+//!    [`ALREADY_SO`].
+//! 2. `behaviour.rs` and `preset.rs`, for a new active state: how long it takes and how often it fails.
+//! 3. `request.rs`: its [`Command`], with what it needs.
+//! 4. `machine.rs` and `event.rs`, only if it changes more than the state, as RESIZE does.
+//! 5. `lifecycle_table.md`: the test beside [`lifecycle_table`] prints what belongs there.
+//! 6. `tests/table/main.rs`: its cases, in words of their own; `acts()` in `tests/laws/life.rs`, and every law is tried on
+//!    it.
 
 mod behaviour;
 mod catalogue;

@@ -25,6 +25,23 @@ impl Machine {
     /// no bound; a server uses [`Machine::settle_within`].
     ///
     /// `changed` of the outcome says whether anything happened.
+    ///
+    /// ```
+    /// # use cloudm_domain::*;
+    /// # fn created(rules: &Rules) -> Machine {
+    /// #     let new = NewMachine { id: MachineId::from_bytes([1; 12]), cluster_id: ClusterId::from_bytes([2; 12]),
+    /// #         name: "web-1".parse().unwrap(), machine_type: "small".parse().unwrap(), tags: Tags::default(),
+    /// #         protection: Protection::default(), start: true };
+    /// #     Machine::create(new, Instant::DEFAULT_START, rules).machine
+    /// # }
+    /// let rules = Rules::new(Seed::new(1)?, Preset::Realistic.behaviour());
+    /// let machine = created(&rules); // in PROVISIONING
+    /// let after = |secs| Instant::DEFAULT_START.plus(Span::from_secs(secs));
+    ///
+    /// let seen = machine.clone().settle(after(20), &rules).machine;
+    /// assert_eq!(seen.settle(after(600), &rules).machine, machine.settle(after(600), &rules).machine);
+    /// # Ok::<(), InvalidSeed>(())
+    /// ```
     pub fn settle(self, now: Instant, rules: &Rules) -> Outcome {
         self.settle_at_most(usize::MAX, now, rules)
     }

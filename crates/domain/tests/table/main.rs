@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod around;
+
 use cloudm_domain::{
-    Cause, Command, InProgress, Instant, Machine, MachineData, MachineId, MachineState, Operation, Preset, Protection,
-    Refusal, Request, Rules, Seed, Span, Step, StepKind,
+    Behaviour, Cause, ClusterId, Command, InProgress, Instant, Machine, MachineData, MachineId, MachineState, Odds,
+    Operation, Preset, Protection, Reason, Refusal, Request, Rules, Seed, Span, Step, StepKind, Tags, Timing,
 };
 
 use MachineState::*;
@@ -56,6 +58,28 @@ fn expected(state: MachineState, operation: Operation, force: bool, stuck: bool)
     }
 }
 
+/// Where an operation ends that nothing goes wrong with.
+fn ends_in(operation: Operation) -> MachineState {
+    match operation {
+        Operation::Start | Operation::Reboot | Operation::Resume => Running,
+        Operation::Stop | Operation::Resize => Stopped,
+        Operation::Suspend => Suspended,
+        Operation::Terminate => Terminated,
+    }
+}
+
+fn shielded(operation: Operation, protected: bool) -> bool {
+    protected && matches!(operation, Operation::Stop | Operation::Terminate)
+}
+
+/// What a machine says is allowed: what would change it unforced.
+fn allowed(state: MachineState, protected: bool) -> Vec<Operation> {
+    let changes = |operation: &Operation| {
+        matches!(expected(state, *operation, false, false), Enters(_)) && !shielded(*operation, protected)
+    };
+    Operation::ALL.iter().copied().filter(changes).collect()
+}
+
 fn rules() -> Rules {
     Rules::new(Seed::new(1).unwrap(), Preset::Realistic.behaviour())
 }
@@ -66,10 +90,10 @@ fn machine(state: MachineState, stuck: bool, protection: Protection) -> Machine 
     let due = Step { at: at.plus(Span::from_secs(60)), kind: StepKind::Proceed };
     let data = MachineData {
         id: MachineId::from_bytes([1; 12]),
-        cluster_id: cloudm_domain::ClusterId::from_bytes([2; 12]),
+        cluster_id: ClusterId::from_bytes([2; 12]),
         name: "web-1".parse().unwrap(),
         machine_type: "small".parse().unwrap(),
-        tags: cloudm_domain::Tags::default(),
+        tags: Tags::default(),
         protection,
         state,
         state_changed_at: at,
@@ -123,10 +147,11 @@ fn every_case_goes_as_the_table_says() {
         let before = machine(state, stuck, protection(protected));
         let request = Request { command: command(operation), force };
         let result = before.clone().request(&request, before.updated_at, &rules);
-        let shielded = protected && matches!(operation, Operation::Stop | Operation::Terminate);
+        let shielded = shielded(operation, protected);
+        let allowed_now = allowed(state, protected);
         match (expected(state, operation, force, stuck), result) {
-            (Enters(_), Err(Refusal::Protected { operation: refused, .. })) if shielded => {
-                assert_eq!(refused, operation, "{case}");
+            (Enters(_), Err(Refusal::Protected { operation: refused, state: told, allowed })) if shielded => {
+                assert_eq!((told, refused, allowed), (state, operation, allowed_now), "{case}");
             }
             (Enters(entered), Ok(after)) if !shielded => {
                 assert_eq!(after.machine.state, entered, "{case}");
@@ -136,11 +161,20 @@ fn every_case_goes_as_the_table_says() {
             (Unchanged, Ok(after)) => {
                 assert!(!after.changed && after.events.is_empty() && after.machine == before, "{case}");
             }
-            (Illegal, Err(Refusal::IllegalTransition { state: told, operation: refused, .. })) => {
-                assert_eq!((told, refused), (state, operation), "{case}");
+            (Illegal, Err(Refusal::IllegalTransition { state: told, operation: refused, allowed })) => {
+                assert_eq!((told, refused, allowed), (state, operation, allowed_now), "{case}");
             }
-            (Busy, Err(Refusal::InProgress { state: told, due_at, .. })) => {
-                assert_eq!((told, due_at), (state, before.due_at()), "{case}");
+            (
+                Busy,
+                Err(Refusal::InProgress { state: told, operation: refused, in_progress, started_at, due_at, allowed }),
+            ) => {
+                assert_eq!((told, refused, allowed), (state, operation, allowed_now), "{case}");
+                assert_eq!(
+                    (Some(in_progress), started_at),
+                    (before.in_progress.clone(), before.state_changed_at),
+                    "{case}"
+                );
+                assert_eq!(due_at, before.next.map(|step| step.at), "{case}");
                 assert_eq!(due_at.is_none(), stuck, "{case}");
             }
             (expected, result) => panic!("{case}: {expected:?} expected, {result:?} found"),
@@ -149,17 +183,42 @@ fn every_case_goes_as_the_table_says() {
 }
 
 #[test]
-fn allowed_operations_are_those_that_would_change_something_unforced() {
-    let rules = rules();
-    for protected in [false, true] {
-        for &state in MachineState::ALL {
-            let machine = machine(state, false, protection(protected));
-            let changes = |operation: &Operation| {
-                let outcome = machine.clone().request(&command(*operation).into(), machine.updated_at, &rules);
-                outcome.is_ok_and(|outcome| outcome.changed)
-            };
-            let expected: Vec<_> = Operation::ALL.iter().copied().filter(|operation| changes(operation)).collect();
-            assert_eq!(machine.allowed_operations(), expected, "{state}");
+fn a_machine_says_what_is_allowed() {
+    for (state, stuck, protected) in cases().map(|(state, _, _, stuck, protected)| (state, stuck, protected)) {
+        let machine = machine(state, stuck, protection(protected));
+        assert_eq!(machine.allowed_operations(), allowed(state, protected), "{state}");
+    }
+}
+
+#[test]
+fn every_change_ends_sticks_or_fails_as_its_behaviour_says() {
+    let one = |timing| Rules::new(Seed::new(1).unwrap(), Behaviour::uniform(timing));
+    let sure = one(Timing::INSTANT);
+    let sticks = one(Timing { stick: Odds::ALWAYS, ..Timing::INSTANT });
+    let fails = one(Timing { fail: Odds::ALWAYS, ..Timing::INSTANT });
+    for (state, operation, force, stuck, _) in cases() {
+        let Enters(entered) = expected(state, operation, force, stuck) else { continue };
+        let case = format!("{operation} in {state}, force {force}, stuck {stuck}");
+        let before = machine(state, stuck, Protection::default());
+        let request = Request { command: command(operation), force };
+        let end = |rules| before.clone().request(&request, before.updated_at, rules).unwrap().machine;
+
+        let ended = end(&sure);
+        assert_eq!((ended.state, ended.reason, &ended.in_progress), (ends_in(operation), None, &None), "{case}");
+        assert_eq!(ended.ordinal, before.ordinal + 1 + u32::from(entered.is_active()), "{case}");
+        let resized = operation == Operation::Resize;
+        assert_eq!(ended.machine_type.as_str(), if resized { "large" } else { "small" }, "{case}");
+
+        let stuck_now = end(&sticks);
+        assert_eq!((stuck_now.state, stuck_now.is_stuck()), (entered, entered.is_active()), "{case}");
+
+        let failed = end(&fails);
+        match entered {
+            Starting | Rebooting | Suspending | Resuming | Updating => {
+                assert_eq!((failed.state, failed.reason), (Failed, Some(Reason::TransitionFailed)), "{case}");
+                assert_eq!(failed.machine_type.as_str(), "small", "{case}");
+            }
+            _ => assert_eq!(failed.state, ends_in(operation), "{case}"),
         }
     }
 }
@@ -173,81 +232,4 @@ fn the_world_fails_and_repairs_what_the_table_says() {
     let led = |cause, state| cloudm_domain::transition(cause, state, false, false).map(|row| (row.via, row.to));
     assert_eq!(led(Cause::Repair, Failed), Some((&[Repairing][..], Running)));
     assert_eq!(led(Cause::Migration, Running), Some((&[Migrating][..], Running)));
-}
-
-#[test]
-fn a_resize_to_the_type_it_has_or_gets_changes_nothing_in_any_state() {
-    let rules = rules();
-    let resize = |code: &str| Request::from(Command::Resize(code.parse().unwrap()));
-    for &state in MachineState::ALL {
-        let machine = machine(state, false, Protection::default());
-        let outcome = machine.clone().request(&resize("small"), machine.updated_at, &rules).unwrap();
-        assert!(!outcome.changed, "{state}");
-    }
-    let stopped = machine(Stopped, false, Protection::default());
-    let updating = stopped.request(&resize("large"), Instant::DEFAULT_START, &rules).unwrap().machine;
-    assert_eq!((updating.state, updating.machine_type.as_str()), (Updating, "small"));
-    assert!(!updating.clone().request(&resize("large"), updating.updated_at, &rules).unwrap().changed);
-    let busy = updating.clone().request(&resize("small"), updating.updated_at, &rules);
-    assert!(matches!(busy, Err(Refusal::InProgress { .. })));
-    let resized = updating.settle(Instant::DEFAULT_START.plus(Span::from_secs(3600)), &rules).machine;
-    assert_eq!((resized.state, resized.machine_type.as_str()), (Stopped, "large"));
-}
-
-#[test]
-fn a_creation_goes_by_provisioning_to_running_or_stopped() {
-    let rules = rules();
-    for (start, expected) in [(true, vec![Starting, Running]), (false, vec![Stopped])] {
-        let new = cloudm_domain::NewMachine {
-            id: MachineId::from_bytes([1; 12]),
-            cluster_id: cloudm_domain::ClusterId::from_bytes([2; 12]),
-            name: "web-1".parse().unwrap(),
-            machine_type: "small".parse().unwrap(),
-            tags: cloudm_domain::Tags::default(),
-            protection: Protection::default(),
-            start,
-        };
-        let created = Machine::create(new, Instant::DEFAULT_START, &rules).machine;
-        assert_eq!(created.state, Provisioning);
-        let mut entered = Vec::new();
-        let settled = created.settle(Instant::DEFAULT_START.plus(Span::from_secs(3600)), &rules);
-        for event in settled.events {
-            let cloudm_domain::Change::Entered(step) = event.change else { panic!("{event:?}") };
-            entered.push(step.state);
-        }
-        assert_eq!(entered, expected);
-    }
-}
-
-#[test]
-fn deletion_ends_a_machine_and_forgets_it() {
-    let rules = rules();
-    let now = Instant::DEFAULT_START;
-    for &state in MachineState::ALL {
-        let deleted = machine(state, false, Protection::default()).delete(now, &rules).unwrap();
-        assert!(deleted.changed && deleted.machine.deleted, "{state}");
-        let ends = if state == Terminated { Terminated } else { Terminating };
-        assert_eq!(deleted.machine.state, ends, "{state}");
-        assert_eq!(deleted.machine.is_forgotten(now), state == Terminated, "{state}");
-        assert!(!deleted.machine.clone().delete(now, &rules).unwrap().changed, "{state}: once is enough");
-        if state != Terminating {
-            let gone = deleted.machine.settle(now.plus(Span::from_secs(3600)), &rules).machine;
-            assert!(gone.is_forgotten(gone.state_changed_at), "{state}: from the instant of TERMINATED");
-        }
-        let protected = machine(state, false, protection(true)).delete(now, &rules);
-        assert_eq!(protected.is_err(), !matches!(state, Terminating | Terminated), "{state}");
-    }
-}
-
-#[test]
-fn a_terminated_machine_stays_readable_for_the_retention() {
-    let rules = rules();
-    let running = machine(Running, false, Protection::default());
-    let asked = running.request(&Command::Terminate.into(), Instant::DEFAULT_START, &rules).unwrap().machine;
-    let ended = asked.settle(Instant::DEFAULT_START.plus(Span::from_secs(600)), &rules).machine;
-    let (last, first_without) = (Span::from_millis(3_599_999), Span::from_secs(3600));
-    assert_eq!(ended.state, Terminated);
-    assert!(!ended.is_forgotten(ended.state_changed_at.plus(last)));
-    assert!(ended.is_forgotten(ended.state_changed_at.plus(first_without)));
-    assert!(!ended.is_due(Instant::MAX), "forgetting is no event");
 }
