@@ -53,7 +53,8 @@
 //!
 #![doc = include_str!("lifecycle_table.md")]
 //!
-//! Any active state may also stick: then it has no end of its own, and only a forced STOP or a TERMINATE leads out of it.
+//! Any active state may also stick: then it has no end of its own, and only a forced STOP or a TERMINATE leads out of it;
+//! out of TERMINATING, only a forced TERMINATE.
 //!
 //! # Rules of your own
 //! Take a preset and change it, or write every timing; [`Behaviour::mistakes`] says what makes no sense. A change of rules
