@@ -63,6 +63,12 @@ pub struct Draw {
 }
 
 impl Draw {
+    /// The draw of these words, for tests of what draws decide.
+    #[cfg(test)]
+    pub(crate) fn of(words: [u64; 4]) -> Self {
+        Self { words }
+    }
+
     /// A number from 0 to 999,999, each as likely, for odds.
     pub(crate) fn millionth(&self) -> u32 {
         u32::try_from(below(self.words[0], 1_000_000)).unwrap_or(0)

@@ -153,3 +153,27 @@ fn active_step(behaviour: &Behaviour, state: MachineState, draw: impl Fn() -> Dr
         _ => Some((timing.duration.sample(&draw), StepKind::Proceed)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::behaviour::{Odds, Timing};
+
+    /// How STARTING ends with these odds, in millionths, by the least draw of a millionth.
+    fn ends(stick: u32, fail: u32, millionth: u64) -> Option<StepKind> {
+        let timing = Timing { stick: Odds::millionths(stick), fail: Odds::millionths(fail), ..Timing::INSTANT };
+        let word = (u128::from(millionth) << 64).div_ceil(1_000_000) as u64;
+        let draw = || Draw::of([word, 0, 0, 0]);
+        active_step(&Behaviour::uniform(timing), MachineState::Starting, draw).map(|(_, kind)| kind)
+    }
+
+    #[test]
+    fn odds_are_exact_to_the_millionth() {
+        use StepKind::{Fail, Proceed};
+        assert_eq!([0, 999_999].map(|draw| ends(0, 0, draw)), [Some(Proceed); 2], "never is never");
+        assert_eq!([0, 999_999].map(|draw| ends(1_000_000, 0, draw)), [None; 2], "always is always");
+        assert_eq!([0, 999_999].map(|draw| ends(0, 1_000_000, draw)), [Some(Fail); 2]);
+        let drawn = [0, 9, 10, 29, 30].map(|draw| ends(10, 20, draw));
+        assert_eq!(drawn, [None, None, Some(Fail), Some(Fail), Some(Proceed)]);
+    }
+}

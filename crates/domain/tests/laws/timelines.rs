@@ -1,9 +1,9 @@
 //! Law 4: rules are timelines, so a late settle equals an early one.
 
-use cloudm_domain::{Rules, Span};
+use cloudm_domain::{Command, Preset, Rules, Seed, Span};
 use proptest::prelude::*;
 
-use crate::life::{Told, histories_of_rules, lives};
+use crate::life::{Act, START, Told, histories_of_rules, lives};
 
 proptest! {
     #![proptest_config(crate::config())]
@@ -18,7 +18,7 @@ proptest! {
         let mut now = begin;
         for (from, behaviour) in changes {
             // The changes are spaced as they were, but after the life. A change holds from an instant that was not seen.
-            now = begin.plus(from.since(crate::life::START));
+            now = begin.plus(from.since(START));
             let unseen = now.plus(Span::from_millis(1));
             early.settle(now, &rules);
             rules.behaviour.push(unseen, behaviour).unwrap();
@@ -28,18 +28,19 @@ proptest! {
         late.settle(end, &rules);
         prop_assert_eq!(early, late);
     }
+}
 
-    /// The retention, too, is what held at TERMINATED.
-    #[test]
-    fn the_retention_is_that_of_the_end((seed, first, _) in histories_of_rules(), life in lives(), secs in 1..7200u64) {
-        let before = Rules::new(seed, first);
-        let (mut told, now) = Told::live(2, &life, &before);
-        let (ended, mut after) = (now.plus(Span::from_secs(1200)), before.clone());
-        told.settle(ended, &before);
-        after.retention.push(ended.plus(Span::from_millis(1)), Span::from_secs(secs)).unwrap();
-        if !told.machine.holds_name() {
-            let much_later = ended.plus(Span::from_secs(100_000));
-            prop_assert_eq!(told.machine.clone().settle(much_later, &after).machine, told.machine);
-        }
+/// The retention, too, is what held when the machine came to its end, whenever that is found.
+#[test]
+fn the_retention_is_that_of_the_end() {
+    let (hour, minute) = (Span::from_secs(3600), Span::from_secs(60));
+    let mut rules = Rules::new(Seed::new(1).unwrap(), Preset::Instant.behaviour());
+    rules.retention.push(START.plus(hour), minute).unwrap();
+    for (ended, kept) in [(START, Rules::DEFAULT_RETENTION), (START.plus(hour), minute)] {
+        let mut told = Told::new(2, START, &rules);
+        told.act(&Act::Ask(Command::Terminate.into()), ended, &rules);
+        let last = ended.plus(Span::from_millis(kept.millis() - 1));
+        told.settle(last.plus(hour), &rules);
+        assert!(!told.machine.is_forgotten(last) && told.machine.is_forgotten(ended.plus(kept)), "{ended}");
     }
 }
