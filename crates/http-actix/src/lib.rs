@@ -43,7 +43,7 @@ use actix_web::{App, Error, HttpResponse, middleware};
 use cloudm_application::Cloud;
 use cloudm_application::ports::{Entropy, Store};
 use utoipa_actix_web::AppExt;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::connections::Connections;
 use crate::fallback::Methods;
@@ -112,7 +112,9 @@ impl HttpApi {
             async move { HttpResponse::Ok().content_type("application/json").body(json) }
         };
         let to_docs = || async { HttpResponse::TemporaryRedirect().insert_header(("location", "/apidocs/")).finish() };
-        let ui = SwaggerUi::new("/apidocs/{_:.*}").config(utoipa_swagger_ui::Config::from("/openapi.json"));
+        // Without a validator, which is a service of another host.
+        let config = Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true).deep_linking(true);
+        let ui = SwaggerUi::new("/apidocs/{_:.*}").config(config);
         App::new()
             .app_data(web::Data::new(self.clone()))
             .into_utoipa_app()

@@ -87,7 +87,6 @@ pub trait Store: Send + Sync {
 }
 
 /// The host's time. The only source of wall time.
-#[cfg_attr(test, mockall::automock)]
 pub trait WallClock: Send + Sync {
     /// Milliseconds since 1970. It may step, also backwards; who needs more keeps it himself.
     fn now(&self) -> WallMillis;
@@ -95,7 +94,6 @@ pub trait WallClock: Send + Sync {
 
 /// The only source of randomness: for keys, incarnations, request ids and seeds that nobody chose. Nothing that happens
 /// in a world depends on it.
-#[cfg_attr(test, mockall::automock)]
 pub trait Entropy: Send + Sync {
     /// Sixteen bytes that nobody can guess.
     fn bytes(&self) -> [u8; 16];
