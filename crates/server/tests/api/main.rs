@@ -1,0 +1,13 @@
+//! The API by requests against the real application, in this process: the routes over a real store, with the time moved
+//! by hand.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may fail loudly; clippy.toml excuses only the test functions themselves"
+)]
+
+mod answer;
+mod site;
+mod spec;
+mod site_constants;

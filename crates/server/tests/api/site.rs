@@ -1,0 +1,222 @@
+//! The application over a store, with the time moved by hand.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::body::to_bytes;
+use actix_web::http::Method;
+use actix_web::test::{self, TestRequest};
+use cloudm_application::Cloud;
+use cloudm_application::ports::{NewWorld, Store};
+use cloudm_application::testing::{CountingEntropy, ManualWall};
+use cloudm_domain::{Catalogue, Incarnation, Instant, Preset, Rate, Seed, WorldName};
+use cloudm_http_actix::HttpApi;
+use cloudm_persistence_embedded::{EmbeddedStore, Options};
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::spec;
+
+/// What the wall says when a world is made: 2030-01-01T00:00:00Z.
+pub(crate) const START: u64 = 1_893_456_000_000;
+
+/// What [`START`] is in answers.
+pub(crate) const START_TEXT: &str = "2030-01-01T00:00:00.000Z";
+
+/// An hour of wall time.
+pub(crate) const HOUR: u64 = 3_600_000;
+
+const SEED: u64 = 7;
+
+type Serve = Rc<dyn Fn(TestRequest) -> Pin<Box<dyn Future<Output = Answer>>>>;
+
+thread_local! {
+    /// The operations that succeeded in this thread.
+    static SUCCEEDED: RefCell<BTreeSet<String>> = RefCell::default();
+}
+
+/// The operations that succeeded in this thread since this was last asked.
+pub(crate) fn take_succeeded() -> BTreeSet<String> {
+    SUCCEEDED.take()
+}
+
+/// The application over a store. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) api: HttpApi,
+    pub(crate) cloud: Arc<Cloud>,
+    pub(crate) store: Arc<EmbeddedStore>,
+    pub(crate) wall: Arc<ManualWall>,
+    serve: Serve,
+}
+
+impl Site {
+    /// A new world of this preset in memory.
+    pub(crate) async fn memory(preset: Preset) -> Self {
+        Self::memory_seeded(preset, SEED).await
+    }
+
+    /// A new world of this preset and seed in memory.
+    pub(crate) async fn memory_seeded(preset: Preset, seed: u64) -> Self {
+        let wall = Arc::new(ManualWall::new(START));
+        let store = EmbeddedStore::memory(wall.clone(), Arc::new(CountingEntropy::default())).unwrap();
+        Self::over(store, preset, seed, wall).await
+    }
+
+    /// The world in this directory, made with this preset where there is none; the wall says `wall`.
+    pub(crate) async fn open(path: &Path, preset: Preset, wall: u64) -> Self {
+        let wall = Arc::new(ManualWall::new(wall));
+        let entropy = Arc::new(CountingEntropy::default());
+        let options = Options { path: path.to_owned(), wall: wall.clone(), entropy };
+        Self::over(EmbeddedStore::open(options).unwrap(), preset, SEED, wall).await
+    }
+
+    async fn over(store: Arc<EmbeddedStore>, preset: Preset, seed: u64, wall: Arc<ManualWall>) -> Self {
+        let new = NewWorld {
+            name: WorldName::default_world(),
+            incarnation: Incarnation::from_bytes([1; 12]),
+            seed: Seed::new(seed).unwrap(),
+            start: None,
+            rate: Rate::REAL,
+            preset,
+        };
+        let ports = store.ensure_world(new).await.unwrap();
+        let token_key = store.page_token_key().await.unwrap();
+        let cloud = Arc::new(Cloud::new(ports, Arc::new(Catalogue::default()), token_key));
+        let api = HttpApi::new(cloud.clone(), store.clone(), Arc::new(CountingEntropy::default()));
+        let service = Rc::new(test::init_service(api.app()).await);
+        let serve: Serve = Rc::new(move |request| {
+            let service = service.clone();
+            Box::pin(async move {
+                let answered = test::call_service(&*service, request.to_request()).await;
+                let (status, headers) = (answered.status().as_u16(), answered.headers().clone());
+                let body = to_bytes(answered.into_body()).await.unwrap_or_else(|_| panic!("the body broke off"));
+                Answer { status, headers, body: body.to_vec() }
+            })
+        });
+        Self { api, cloud, store, wall, serve }
+    }
+
+    /// Sends any request at all, and checks of its answer what holds of every answer.
+    pub(crate) async fn send(&self, method: &str, uri: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut request = TestRequest::with_uri(uri).method(Method::from_bytes(method.as_bytes()).unwrap());
+        for (name, value) in headers {
+            request = request.append_header((*name, *value));
+        }
+        if !body.is_empty() {
+            request = request.set_payload(body.to_vec());
+        }
+        let answer = (self.serve)(request).await;
+        let path = uri.split('?').next().unwrap();
+        let given_id = headers.iter().find(|(name, value)| *name == "x-request-id" && !value.contains(' '));
+        answer.check(method, path, given_id.map(|(_, value)| *value));
+        if let Some(operation) = spec::operation(method, path)
+            && (200..300).contains(&answer.status)
+        {
+            SUCCEEDED.with_borrow_mut(|succeeded| succeeded.insert(operation.id.clone()));
+        }
+        answer
+    }
+
+    /// Sends a request under `/api/v1`, with a JSON body unless it is null.
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let uri = format!("/api/v1{path}");
+        if body.is_null() {
+            return self.send(method, &uri, headers, &[]).await;
+        }
+        let headers = [headers, &[("content-type", "application/json")]].concat();
+        self.send(method, &uri, &headers, body.to_string().as_bytes()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[], &Value::Null).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask("POST", path, &[], body).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.ask("PATCH", path, &[], body).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.ask("DELETE", path, &[], &Value::Null).await
+    }
+
+    /// Makes a cluster in region A and returns its path.
+    pub(crate) async fn cluster(&self, name: &str) -> String {
+        let made = self.post("/clusters", &json!({"name": name, "region_code": "A"})).await.expect(201);
+        format!("/clusters/{}", made.json()["id"].as_str().unwrap())
+    }
+
+    /// Makes a machine in the cluster `web` and returns its path.
+    pub(crate) async fn machine(&self, name: &str) -> String {
+        self.machine_of(&json!({"name": name, "cluster_name": "web"})).await
+    }
+
+    /// Makes a machine of this body and returns its path.
+    pub(crate) async fn machine_of(&self, body: &Value) -> String {
+        let made = self.post("/machines", body).await.expect(201);
+        format!("/machines/{}", made.json()["id"].as_str().unwrap())
+    }
+
+    /// Asks an operation of the machine at this path.
+    pub(crate) async fn operate(&self, path: &str, action: &str) -> Answer {
+        self.post(&format!("{path}?action={action}"), &Value::Null).await
+    }
+
+    /// The state of the machine at this path.
+    pub(crate) async fn state(&self, path: &str) -> String {
+        self.get(path).await.expect(200).json()["state"].as_str().unwrap().to_owned()
+    }
+
+    /// Moves the wall, and so the world, to an instant as answers write it.
+    pub(crate) fn go_to(&self, instant: &Value) {
+        self.wall.set(instant.as_str().unwrap().parse::<Instant>().unwrap().millis());
+    }
+
+    /// Moves the wall to one millisecond before the instant.
+    pub(crate) fn go_just_before(&self, instant: &Value) {
+        self.wall.set(instant.as_str().unwrap().parse::<Instant>().unwrap().millis() - 1);
+    }
+
+    /// All items of a list, page by page.
+    pub(crate) async fn walk(&self, list: &str) -> Vec<Value> {
+        let (mut items, mut link) = (Vec::new(), format!("/api/v1{list}"));
+        loop {
+            let page = self.send("GET", &link, &[], &[]).await.expect(200);
+            items.extend(page.items());
+            let Some(next) = page.header("link") else {
+                assert_eq!(page.json().get("next_page_token"), None);
+                return items;
+            };
+            let token = page.json()["next_page_token"].as_str().unwrap().to_owned();
+            link = next.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
+            assert!(link.ends_with(&format!("page_token={token}")), "{link}");
+        }
+    }
+
+    /// Everything that a client can see: a request that changes nothing leaves it as it is.
+    pub(crate) async fn everything(&self) -> Value {
+        let states: Vec<_> = cloudm_domain::MachineState::ALL.iter().map(|state| state.code()).collect();
+        json!({
+            "clusters": self.walk("/clusters?page_size=1000").await,
+            "machines": self.walk(&format!("/machines?page_size=1000&state={}", states.join(","))).await,
+            "events": self.walk("/events?page_size=1000").await,
+        })
+    }
+}
+
+/// Runs a test on a new world of this preset in memory, and on one in a directory.
+pub(crate) async fn on_every_store(preset: Preset, test: impl AsyncFn(&Site)) {
+    test(&Site::memory(preset).await).await;
+    let directory = tempfile::tempdir().unwrap();
+    let site = Site::open(directory.path(), preset, START).await;
+    test(&site).await;
+    site.store.close().await;
+}
