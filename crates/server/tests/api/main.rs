@@ -8,6 +8,7 @@
 )]
 
 mod answer;
+mod bad_input;
 mod site;
-mod spec;
 mod site_constants;
+mod spec;
