@@ -9,6 +9,10 @@
 
 mod answer;
 mod bad_input;
+mod clusters;
+mod endings;
+mod machines;
+mod operations;
 mod site;
 mod site_constants;
 mod spec;
