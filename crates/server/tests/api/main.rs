@@ -10,7 +10,10 @@
 mod answer;
 mod bad_input;
 mod clusters;
+mod conditions;
+mod dry_runs;
 mod endings;
+mod idempotency;
 mod machines;
 mod operations;
 mod site;

@@ -49,7 +49,7 @@ pub(crate) fn take_succeeded() -> BTreeSet<String> {
 pub(crate) struct Site {
     pub(crate) api: HttpApi,
     pub(crate) cloud: Arc<Cloud>,
-    pub(crate) store: Arc<EmbeddedStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) wall: Arc<ManualWall>,
     serve: Serve,
 }

@@ -59,15 +59,27 @@ fn fits(pattern: &str, path: &str) -> bool {
 }
 
 impl Operation {
+    fn parameters(&self, place: &str) -> impl Iterator<Item = &Value> {
+        let parameters = self.json["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+        parameters.iter().map(resolved).filter(move |parameter| parameter["in"] == place)
+    }
+
+    /// The names of the headers it knows.
+    pub(crate) fn headers(&self) -> Vec<&str> {
+        self.parameters("header").map(|parameter| parameter["name"].as_str().unwrap()).collect()
+    }
+
+    pub(crate) fn has_header(&self, name: &str) -> bool {
+        self.headers().contains(&name)
+    }
+
     /// Its query parameters.
     pub(crate) fn query(&self) -> Vec<Parameter> {
-        let parameters = self.json["parameters"].as_array().map_or(&[][..], Vec::as_slice);
-        let in_query = parameters.iter().map(resolved).filter(|parameter| parameter["in"] == "query");
         let parameter = |json: &Value| Parameter {
             name: json["name"].as_str().unwrap().to_owned(),
             repeatable: resolved(&json["schema"])["type"] == "array",
         };
-        in_query.map(parameter).collect()
+        self.parameters("query").map(parameter).collect()
     }
 
     pub(crate) fn has_query(&self, name: &str) -> bool {
