@@ -26,7 +26,7 @@ pub(crate) async fn a_cluster_is_made_and_read() {
 }
 
 #[actix_web::test]
-pub(crate) async fn clusters_are_listed_by_region_and_name_in_any_order() {
+async fn clusters_are_listed_by_region_and_name_in_any_order() {
     let site = Site::memory(Preset::Instant).await;
     assert_eq!(site.get("/clusters").await.expect(200).json(), json!({"items": []}));
     for (name, region) in [("web-2", "A"), ("db", "B"), ("web-1", "C"), ("Web-3", "A"), ("web-1.a", "B")] {

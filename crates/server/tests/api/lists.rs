@@ -107,7 +107,7 @@ fn model(fleet: &[Value], query: &str, means: fn(&Value) -> bool, order: &str) -
 }
 
 #[actix_web::test]
-pub(crate) async fn every_selector_is_followed_in_every_order_page_by_page() {
+async fn every_selector_is_followed_in_every_order_page_by_page() {
     on_every_store(Preset::Instant, async |site| {
         let fleet = fleet(site).await;
         let mut met = 0;
@@ -153,7 +153,7 @@ async fn a_page_has_no_more_than_it_is_asked_for_and_a_hundred_by_itself() {
 }
 
 #[actix_web::test]
-async fn the_link_keeps_what_was_asked() {
+pub(crate) async fn the_link_keeps_what_was_asked() {
     let site = Site::memory(Preset::Instant).await;
     site.cluster("web").await;
     for name in ["a", "b", "c"] {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -44,14 +45,28 @@ pub(crate) fn take_succeeded() -> BTreeSet<String> {
     SUCCEEDED.take()
 }
 
-/// The application over a store. Clones share it.
+/// What the application is made of, for any thread.
 #[derive(Clone)]
-pub(crate) struct Site {
+pub(crate) struct Parts {
     pub(crate) api: HttpApi,
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) wall: Arc<ManualWall>,
+}
+
+/// The application over a store, as one thread of a server has it. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) parts: Parts,
     serve: Serve,
+}
+
+impl Deref for Site {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 impl Site {
@@ -88,7 +103,12 @@ impl Site {
         let token_key = store.page_token_key().await.unwrap();
         let cloud = Arc::new(Cloud::new(ports, Arc::new(Catalogue::default()), token_key));
         let api = HttpApi::new(cloud.clone(), store.clone(), Arc::new(CountingEntropy::default()));
-        let service = Rc::new(test::init_service(api.app()).await);
+        Self::of(Parts { api, cloud, store, wall }).await
+    }
+
+    /// The same application in this thread.
+    pub(crate) async fn of(parts: Parts) -> Self {
+        let service = Rc::new(test::init_service(parts.api.app()).await);
         let serve: Serve = Rc::new(move |request| {
             let service = service.clone();
             Box::pin(async move {
@@ -98,7 +118,7 @@ impl Site {
                 Answer { status, headers, body: body.to_vec() }
             })
         });
-        Self { api, cloud, store, wall, serve }
+        Self { parts, serve }
     }
 
     /// Sends any request at all, and checks of its answer what holds of every answer.

@@ -1,0 +1,42 @@
+//! Every operation of the API's description has a test, by its name and in truth: the tests named here are run here,
+//! and the operations that stand beside each have to have succeeded in it.
+
+use std::collections::BTreeSet;
+
+use crate::{clusters, endings, events, lists, machines, operations, site, site_constants, spec, surroundings};
+
+/// Tests, and the operations that each shows at work.
+const TESTS: &[(fn(), &[&str])] = &[
+    (site_constants::each_kind_is_listed_alone_and_all_together, &["listSiteConstants"]),
+    (clusters::a_cluster_is_made_and_read, &["createCluster", "getCluster", "listClusters"]),
+    (clusters::a_cluster_is_changed_and_what_stays_is_no_change, &["editCluster"]),
+    (clusters::only_an_empty_cluster_is_deleted, &["deleteCluster"]),
+    (machines::a_machine_is_made_and_read, &["createMachine", "getMachine"]),
+    (machines::a_machine_is_changed_by_a_merge_patch, &["editMachine"]),
+    (lists::the_link_keeps_what_was_asked, &["listMachines"]),
+    (operations::an_operation_takes_effect_and_is_done_when_it_is_due, &["operateMachine"]),
+    (endings::a_deleted_machine_is_gone_at_once_where_that_takes_no_time, &["deleteMachine"]),
+    (events::a_machines_history_is_told_whole, &["listMachineEvents"]),
+    (events::the_worlds_history_has_every_machines, &["listEvents"]),
+    (surroundings::a_server_that_drains_lives_but_is_not_ready, &["isAlive", "isReady", "isHealthy"]),
+];
+
+#[test]
+fn every_operation_has_a_test() {
+    let described: BTreeSet<_> = spec::operations().iter().map(|operation| operation.id.as_str()).collect();
+    let tested: BTreeSet<_> = TESTS.iter().flat_map(|(_, ids)| *ids).copied().collect();
+    assert_eq!(described, tested);
+    assert_eq!(described.len(), spec::operations().len(), "operation ids are unique");
+}
+
+#[test]
+fn the_test_of_an_operation_carries_it_out() {
+    for (test, ids) in TESTS {
+        site::take_succeeded();
+        test();
+        let succeeded = site::take_succeeded();
+        for id in *ids {
+            assert!(succeeded.contains(*id), "the test of {id} does not carry it out");
+        }
+    }
+}
