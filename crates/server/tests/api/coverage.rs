@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 
 use crate::{clusters, endings, events, lists, machines, operations, site, site_constants, spec, surroundings};
 
-/// Tests, and the operations that each shows at work.
-const TESTS: &[(fn(), &[&str])] = &[
+/// A test, and the operations that it shows at work.
+type Shows = (fn(), &'static [&'static str]);
+
+const TESTS: &[Shows] = &[
     (site_constants::each_kind_is_listed_alone_and_all_together, &["listSiteConstants"]),
     (clusters::a_cluster_is_made_and_read, &["createCluster", "getCluster", "listClusters"]),
     (clusters::a_cluster_is_changed_and_what_stays_is_no_change, &["editCluster"]),

@@ -9,6 +9,7 @@
 
 mod answer;
 mod bad_input;
+mod bounds;
 mod clusters;
 mod conditions;
 mod coverage;

@@ -1,0 +1,157 @@
+//! A world to ask bad things of, and the good requests that bad ones are made of.
+
+use cloudm_domain::Preset;
+use serde_json::{Value, json};
+
+use crate::site::Site;
+use crate::spec::{self, Operation};
+
+/// A machine that exists, is STOPPED, and is called `a` in the cluster `web`.
+pub(super) struct Scene {
+    pub(super) site: Site,
+    pub(super) cluster: String,
+    pub(super) machine: String,
+}
+
+/// A request that would be carried out as it is.
+#[derive(Clone)]
+pub(super) struct Request {
+    pub(super) method: &'static str,
+    pub(super) path: String,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) content_type: Option<&'static str>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Request {
+    pub(super) fn query(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.query.retain(|(other, _)| other != name);
+        self.query.push((name.into(), value.into()));
+        self
+    }
+
+    pub(super) fn body(self, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), content_type: Some("application/json"), ..self }
+    }
+
+    pub(super) fn uri(&self) -> String {
+        let pairs: Vec<_> = self.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{}?{}", self.path, pairs.join("&"))
+    }
+}
+
+impl Scene {
+    pub(super) async fn new() -> Self {
+        let site = Site::memory(Preset::Instant).await;
+        let cluster = site.cluster("web").await;
+        site.cluster("other").await;
+        let stopped = json!({"name": "a", "cluster_name": "web", "tags": ["x"], "start": false});
+        let machine = site.machine_of(&stopped).await;
+        site.machine("b").await;
+        Self { site, cluster, machine }
+    }
+
+    /// A request of this operation that would be carried out.
+    pub(super) fn request(&self, operation: &'static Operation) -> Request {
+        let id = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+        let id = if operation.path.contains("/clusters/") { id(&self.cluster) } else { id(&self.machine) };
+        let method = operation.method.as_str();
+        let mut request = Request {
+            method,
+            path: operation.path.replace("{id}", &id),
+            query: vec![],
+            content_type: None,
+            body: vec![],
+        };
+        if operation.body().is_some() {
+            request = request.body(good_body(&operation.id).to_string());
+        }
+        if operation.has_query("action") { request.query("action", "START") } else { request }
+    }
+
+    /// Sends a bad request: the answer is this problem, and nothing has changed.
+    pub(super) async fn refuses(&self, request: &Request, status: u16, code: &str, pointer: Option<&str>) {
+        let before = self.site.everything().await;
+        let content_type = request.content_type.map(|value| ("content-type", value));
+        let headers: Vec<_> = content_type.into_iter().collect();
+        let answer = self.site.send(request.method, &request.uri(), &headers, &request.body).await;
+        let label = format!("{} {} {}", request.method, request.uri(), String::from_utf8_lossy(&request.body));
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (status, Some(code)), "{label:.300}: {answer}");
+        if pointer.is_some() {
+            let mistake = &answer.json()["errors"][0];
+            assert_eq!((mistake["pointer"].as_str(), &mistake["code"]), (pointer, &json!(code)), "{label:.300}");
+        }
+        assert_eq!(self.site.everything().await, before, "{label:.300}");
+    }
+}
+
+/// A body with which an operation would be carried out.
+pub(super) fn good_body(operation: &str) -> Value {
+    match operation {
+        "createCluster" => json!({"name": "new", "region_code": "B"}),
+        "editCluster" => json!({"name": "new", "region_code": "B"}),
+        "createMachine" => json!({
+            "name": "new", "cluster_name": "web", "tags": ["y"], "machine_type": "large", "start": false,
+            "protection": {"stop": true, "terminate": false},
+        }),
+        "editMachine" => json!({"name": "new", "tags": ["y"], "protection": {"stop": true, "terminate": true}}),
+        other => panic!("{other} needs a good body here"),
+    }
+}
+
+/// The fields of a body with their good values.
+pub(super) fn fields(operation: &Operation) -> Vec<(String, Value)> {
+    good_body(&operation.id).as_object().unwrap().clone().into_iter().collect()
+}
+
+/// The operation's good body with a field in place of what it had.
+pub(super) fn with(operation: &Operation, field: &str, value: impl Into<Value>) -> String {
+    let mut body = good_body(&operation.id);
+    body[field] = value.into();
+    body.to_string()
+}
+
+pub(super) fn operations() -> impl Iterator<Item = &'static Operation> {
+    spec::operations().iter()
+}
+
+pub(super) fn with_a_body() -> impl Iterator<Item = &'static Operation> {
+    operations().filter(|operation| operation.body().is_some())
+}
+
+pub(super) fn with_the_parameter(name: &'static str) -> impl Iterator<Item = &'static Operation> {
+    operations().filter(move |operation| operation.has_query(name))
+}
+
+#[actix_web::test]
+async fn the_requests_that_the_bad_ones_are_made_of_are_good() {
+    let scene = Scene::new().await;
+    let empty = scene.site.cluster("empty").await;
+    for operation in operations() {
+        let mut request = scene.request(operation);
+        if operation.has_query("dry_run") {
+            request = request.query("dry_run", "true");
+        }
+        if operation.id == "deleteCluster" {
+            request.path = format!("/api/v1{empty}");
+        }
+        let headers: Vec<_> = request.content_type.map(|value| ("content-type", value)).into_iter().collect();
+        let answer = scene.site.send(request.method, &request.uri(), &headers, &request.body).await;
+        assert!((200..300).contains(&answer.status), "{}: {answer}", operation.id);
+    }
+}
+
+#[actix_web::test]
+async fn the_good_bodies_have_every_field() {
+    for operation in with_a_body() {
+        let properties = operation.body().unwrap()["properties"].as_object().unwrap();
+        let named: Vec<_> = properties.keys().cloned().collect();
+        let given: Vec<_> = fields(operation).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(sorted(given), sorted(named), "{}", operation.id);
+    }
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names
+}
