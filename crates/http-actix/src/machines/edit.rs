@@ -57,8 +57,7 @@ fn protection<'de, D: Deserializer<'de>>(json: D) -> Result<Option<ProtectionPat
 
 /// Changes a machine's name, tags or protection
 ///
-/// What changes is one event; what changes nothing is none. As `application/merge-patch+json` (RFC 7396) the body may
-/// also hold null, which takes tags and protection away.
+/// A merge patch (RFC 7396): null takes tags and protection away. What changes is one event; what changes nothing is none.
 #[utoipa::path(
     tag = "machines",
     operation_id = "editMachine",
