@@ -48,7 +48,8 @@ fn allow(item: &PathItem) -> String {
 
 pub(crate) async fn fallback(request: HttpRequest, api: web::Data<HttpApi>) -> Result<HttpResponse, Problem> {
     let method = request.method();
-    match api.methods.at(request.path()) {
+    // As the routes were matched, with what was percent-encoded without need decoded.
+    match api.methods.at(request.match_info().as_str()) {
         Some(allow) if *method == Method::OPTIONS => {
             Ok(HttpResponse::NoContent().insert_header(("allow", format!("{allow}, OPTIONS"))).finish())
         }

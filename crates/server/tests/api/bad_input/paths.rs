@@ -108,6 +108,11 @@ async fn a_method_that_the_path_does_not_have() {
         allowed.sort_unstable();
         assert_eq!(methods(&options), allowed, "{path}");
     }
+    // A path is the same however it is encoded.
+    scene.site.send("GET", "/api/v1/machine%73", &[], &[]).await.expect(200);
+    let encoded = scene.site.send("PUT", "/api/v1/machine%73", &[], &[]).await;
+    encoded.expect_problem(405, "method_not_allowed", None);
+    assert_eq!(methods(&encoded), ["GET", "HEAD", "POST"]);
     for path in ["/", "/openapi.json", "/apidocs", "/apidocs/", "/apidocs/index.html"] {
         let answer = scene.site.send("DELETE", path, &[], &[]).await;
         answer.expect_problem(405, "method_not_allowed", None);
