@@ -1,13 +1,16 @@
 //! What surrounds every request: its id, HEAD, problems in one form, headers, and one line in the log.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::Error;
+use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::web::{self, Bytes};
+use futures_util::stream;
 
 use crate::HttpApi;
 use crate::codes::Code;
@@ -33,7 +36,7 @@ pub(crate) async fn around(
     };
     let method = request.method().clone();
     if method == Method::HEAD {
-        // Routes know GET; what is sent knows that the body is left out.
+        // Routes know GET; the body is left out in the end.
         request.head_mut().method = Method::GET;
     }
     let trace = request_id::trace_id(request.headers()).map(str::to_owned);
@@ -41,6 +44,7 @@ pub(crate) async fn around(
     let answered = next.call(request).await.map_err(|error| problem_of(&error))?;
     let answered = in_one_form(answered.map_into_boxed_body(), &id);
     let response = with_headers(answered, &id);
+    let response = if method == Method::HEAD { without_body(response) } else { response };
     log(&response, &method, &id, trace.as_deref(), started);
     Ok(response)
 }
@@ -94,6 +98,19 @@ fn with_headers(mut response: ServiceResponse<BoxBody>, id: &RequestId) -> Servi
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
     response
+}
+
+/// Leaves the body out and says how long it would be. The connection does that only as long as it has not read another
+/// request behind the HEAD.
+fn without_body(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    response.map_body(|head, body| match body.size() {
+        BodySize::Sized(length) if length > 0 => {
+            head.no_chunking(true);
+            head.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+            BodyStream::new(stream::empty::<Result<Bytes, Infallible>>()).boxed()
+        }
+        _ => body,
+    })
 }
 
 fn log(response: &ServiceResponse, method: &Method, id: &RequestId, trace: Option<&str>, started: Moment) {

@@ -17,7 +17,7 @@ const READERS: usize = 16;
 const THREADS: usize = 4;
 
 /// How often each reads and moves the wall on in a step.
-const TURNS: usize = 4;
+const TURNS: usize = 2;
 
 /// How many machines there are to begin with.
 const MACHINES: usize = 24;

@@ -164,6 +164,12 @@ impl Site {
         self.ask("PATCH", path, &[], body).await
     }
 
+    /// Changes a resource by a merge patch that is called one.
+    pub(crate) async fn merge_patch(&self, path: &str, body: &Value) -> Answer {
+        let headers = [("content-type", "application/merge-patch+json; charset=utf-8")];
+        self.send("PATCH", &format!("/api/v1{path}"), &headers, body.to_string().as_bytes()).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.ask("DELETE", path, &[], &Value::Null).await
     }

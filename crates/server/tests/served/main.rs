@@ -12,3 +12,4 @@ mod drain;
 mod races;
 mod start;
 mod support;
+mod wire;

@@ -91,11 +91,20 @@ fn same_type(one: &Value, other: &Value) -> bool {
 async fn null_where_it_says_nothing() {
     let scene = Scene::new().await;
     for operation in with_a_body() {
-        // A merge patch takes tags and protection back with null.
-        let patch = |field: &str| operation.id == "editMachine" && ["tags", "protection"].contains(&field);
-        for (field, _) in fields(operation).into_iter().filter(|(field, _)| !patch(field)) {
+        // A merge patch takes tags and protection away with null.
+        let takes_away = |field: &str| operation.method == "PATCH" && ["tags", "protection"].contains(&field);
+        for (field, good) in fields(operation).into_iter().filter(|(field, _)| !takes_away(field)) {
+            let pointer = format!("/{field}");
             let request = scene.request(operation).body(with(operation, &field, Value::Null));
-            scene.refuses(&request, 422, "wrong_type", Some(&format!("/{field}"))).await;
+            scene.refuses(&request, 422, "wrong_type", Some(&pointer)).await;
+            if operation.method == "PATCH" {
+                let merge_patch = Request { content_type: Some("application/merge-patch+json"), ..request };
+                scene.refuses(&merge_patch, 422, "wrong_type", Some(&pointer)).await;
+            }
+            for inner in good.as_object().into_iter().flat_map(|good| good.keys()) {
+                let request = scene.request(operation).body(with(operation, &field, json!({ inner: null })));
+                scene.refuses(&request, 422, "wrong_type", Some(&format!("/{field}/{inner}"))).await;
+            }
         }
     }
 }
