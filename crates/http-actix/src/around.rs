@@ -116,13 +116,13 @@ fn without_body(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> 
 fn log(response: &ServiceResponse, method: &Method, id: &RequestId, trace: Option<&str>, started: Moment) {
     let request = response.request();
     let status = response.status();
-    let millis = Moment::now().since(started).as_secs_f64() * 1000.0;
+    let micros = u64::try_from(Moment::now().since(started).as_micros()).unwrap_or(u64::MAX);
     let route = request.match_pattern();
     let (route, path) = (route.as_deref().unwrap_or("-"), request.path());
     // What a probe asks each second says nothing while it is answered well.
     if status == StatusCode::OK && matches!(path, "/livez" | "/readyz" | "/healthz") {
-        tracing::debug!(%method, route, path, status = status.as_u16(), millis, request_id = id.0, trace_id = trace, "request");
+        tracing::debug!(%method, route, path, status = status.as_u16(), micros, request_id = id.0, trace_id = trace, "request");
     } else {
-        tracing::info!(%method, route, path, status = status.as_u16(), millis, request_id = id.0, trace_id = trace, "request");
+        tracing::info!(%method, route, path, status = status.as_u16(), micros, request_id = id.0, trace_id = trace, "request");
     }
 }
