@@ -1,0 +1,1 @@
+//! cloudm's MongoDB store: many servers over one database.
