@@ -3,7 +3,9 @@
 use cloudm_application::ports::{Commit, MachineWrite, Position, StoreError};
 use cloudm_domain::{Command, Edit, MachineEvent, MachineId, fold};
 
-use crate::builders::{START, after, asked, create, draft, edited, events, touched, update};
+use tokio::task::JoinHandle;
+
+use crate::builders::{FOREVER, START, after, answer, asked, create, draft, edited, events, touched, update};
 use crate::race::race;
 use crate::{Fixture, Scene, assert_refused};
 
@@ -191,5 +193,64 @@ pub async fn a_position_of_nobody_is_refused(fixture: &dyn Fixture) {
     for bytes in [&b""[..], b"x", b"not a position of this store, and too long for one as well", &[0xff; 8]] {
         let page = scene.ports.events.page(&events(None, Some(Position(bytes.to_vec())), 10)).await;
         assert_refused!(page, StoreError::UnknownPosition);
+        assert_refused!(scene.ports.events.wait(&Position(bytes.to_vec())).await, StoreError::UnknownPosition);
     }
+}
+
+pub async fn nobody_waits_for_what_is_there(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let first = scene.ports.events.position().await.unwrap();
+    some_history(&scene).await;
+    scene.ports.events.wait(&first).await.unwrap();
+    let page = scene.ports.events.page(&events(None, None, 1_000)).await.unwrap();
+    let before_the_last = &page.events[page.events.len() - 2].position;
+    scene.ports.events.wait(before_the_last).await.unwrap();
+}
+
+/// Waits from now on, in a task of its own.
+async fn waiter(scene: &Scene<'_>) -> JoinHandle<Result<(), StoreError>> {
+    let events = scene.ports.events.clone();
+    let now = events.position().await.unwrap();
+    tokio::spawn(async move { events.wait(&now).await })
+}
+
+pub async fn a_waiter_is_woken_by_the_next_commit(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    for number in 0..5 {
+        let waiters = [waiter(&scene).await, waiter(&scene).await];
+        // Sometimes it waits already when the commit comes, and sometimes it does not yet.
+        for _ in 0..number * 20 {
+            tokio::task::yield_now().await;
+        }
+        scene.machine(&web, &format!("m-{number}")).await;
+        for one in waiters {
+            one.await.unwrap().unwrap();
+        }
+    }
+}
+
+pub async fn a_waiter_is_not_woken_by_what_is_no_event(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    scene.machine(&web, "a").await;
+    let one = waiter(&scene).await;
+    scene.cluster("db").await;
+    assert!(scene.ports.answers.keep(answer("key", FOREVER), 0).await.unwrap());
+    // Refused: the id was used.
+    scene.commit(create(draft(&web, "a").made(&scene.rules))).await.unwrap_err();
+    // By now it would have been.
+    scene.ports.events.page(&events(None, None, 10)).await.unwrap();
+    assert!(!one.is_finished());
+    scene.machine(&web, "b").await;
+    one.await.unwrap().unwrap();
+}
+
+pub async fn a_waiter_is_told_that_the_store_is_closed(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    scene.machine(&web, "a").await;
+    let one = waiter(&scene).await;
+    scene.store.close().await;
+    assert_refused!(one.await.unwrap(), StoreError::Unavailable(_));
 }

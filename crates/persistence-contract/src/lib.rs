@@ -157,6 +157,10 @@ macro_rules! contract_suite {
             a_machine_is_the_fold_of_its_events,
             an_absent_machine_has_no_events,
             a_position_of_nobody_is_refused,
+            nobody_waits_for_what_is_there,
+            a_waiter_is_woken_by_the_next_commit,
+            a_waiter_is_not_woken_by_what_is_no_event,
+            a_waiter_is_told_that_the_store_is_closed,
         );
         $crate::scenarios!($fixture; answers:
             an_answer_is_kept,

@@ -7,7 +7,7 @@ use cloudm_application::ports::{EventPage, EventQuery, EventStore, Position, Pos
 use cloudm_domain::{Change, Incarnation, MachineEvent, MachineId};
 use rusqlite::{Connection, Row, params};
 
-use crate::error::DbError;
+use crate::error::{DbError, closed};
 use crate::machine_row::{Columns, version};
 use crate::sql;
 use crate::world::OpenWorld;
@@ -25,6 +25,20 @@ impl EventStore for Events {
     async fn page(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
         let (query, incarnation) = (query.clone(), self.0.incarnation());
         self.0.read_on_thread(move |readers| readers.read_moment(|db| page(db, incarnation, &query))).await
+    }
+
+    async fn wait(&self, after: &Position) -> Result<(), StoreError> {
+        let mut commits = self.0.commits();
+        loop {
+            let is_over = self.0.read(|db| {
+                let (last, after) = (last(db)?, seq(self.0.incarnation(), after)?);
+                if after > last { Err(DbError::UnknownPosition) } else { Ok(last > after) }
+            })?;
+            if is_over {
+                return Ok(());
+            }
+            commits.changed().await.map_err(|_| closed())?;
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cloudm_application::ports::{
     Commit, CommitError, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, StoreError,
 };
-use cloudm_domain::{ClusterId, Instant, Machine, MachineEvent, MachineId, Name};
+use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::error::DbError;
@@ -97,7 +97,9 @@ fn write(db: &Connection, commit: &Commit, wall: u64) -> Result<(), CommitError>
         MachineWrite::Update { expected, machine } => update(db, *expected, machine)?,
         MachineWrite::Remove { id, expected } => machine_row::delete(db, &expect(db, *id, *expected)?)?,
     }
-    check_versions(commit)?;
+    if !commit.is_whole() {
+        return Err(DbError::Misused("the events of a commit lead from the version before to the version after").into());
+    }
     events::append(db, &commit.events)?;
     commit.keep.iter().try_for_each(|answer| answers::put(db, answer))?;
     Ok(())
@@ -143,22 +145,4 @@ fn holder(db: &Connection, machine: &Machine) -> Result<Option<[u8; 12]>, DbErro
     let mut statement = db.prepare_cached(sql::MACHINE_NAME_HELD)?;
     let place = params![machine.cluster_id.as_bytes(), machine.name.as_str()];
     Ok(statement.query_row(place, |row| row.get(0)).optional()?)
-}
-
-/// (machine, version) names one event because the first has the version after the stored one and each the next. With
-/// the condition on the stored version, no index has to watch over it.
-fn check_versions(commit: &Commit) -> Result<(), DbError> {
-    let (id, before, after) = match &commit.write {
-        MachineWrite::Create(machine) => (machine.id, 0, Some(machine.version)),
-        MachineWrite::Update { expected, machine } => (machine.id, *expected, Some(machine.version)),
-        MachineWrite::Remove { id, expected } => (*id, *expected, None),
-    };
-    let in_order = |(event, version): (&MachineEvent, u64)| event.machine == id && event.version == version;
-    let versions = before.saturating_add(1)..;
-    let last = commit.events.last().map_or(before, |event| event.version);
-    if commit.events.iter().zip(versions).all(in_order) && after.is_none_or(|after| after == last) {
-        Ok(())
-    } else {
-        Err(DbError::Misused("the events of a commit lead from the version before to the version after"))
-    }
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use cloudm_application::ports::{StoreError, WallClock, World, WorldPorts, WorldStore, WorldView};
 use cloudm_domain::{Incarnation, Instant};
 use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::watch;
 
 use crate::answers::Answers;
 use crate::clusters::Clusters;
@@ -49,6 +50,8 @@ pub(crate) struct OpenWorld {
     readers: Readers,
     writer: Writer,
     used: AtomicBool,
+    /// Told of each group of writes, and of the end.
+    commits: watch::Sender<()>,
 }
 
 /// The latest instant that the world is known to have reached, in milliseconds.
@@ -98,6 +101,7 @@ impl OpenWorld {
             readers: Readers::new(path.clone()),
             writer: Writer::new(path, base.durability, high_water),
             used: AtomicBool::new(true),
+            commits: watch::Sender::new(()),
             base,
         }))
     }
@@ -168,7 +172,9 @@ impl OpenWorld {
             let reached = |instant| {
                 world.high_water.raise(instant);
             };
-            if let Progress::More = world.writer.write_group(reached) {
+            let progress = world.writer.write_group(reached);
+            world.commits.send_replace(());
+            if let Progress::More = progress {
                 world.hand_over();
             }
         });
@@ -188,9 +194,15 @@ impl OpenWorld {
         }
     }
 
-    /// Takes no more writes.
+    /// Takes no more writes, and lets nobody wait for one.
     pub(crate) fn close(&self) {
         self.writer.close();
+        self.commits.send_replace(());
+    }
+
+    /// Is told of all writes from now on.
+    pub(crate) fn commits(&self) -> watch::Receiver<()> {
+        self.commits.subscribe()
     }
 }
 

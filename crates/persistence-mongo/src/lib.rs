@@ -1,1 +1,44 @@
-//! cloudm's MongoDB store: many servers over one database.
+//! cloudm's MongoDB store: many servers over one database, none of them special.
+//!
+//! It is for where one machine is not enough. [`MongoStore`] implements [`cloudm_application::ports::Store`]; what that must
+//! keep stands there. Everything is in one database, whose collections and indexes the files in `migrations/` make.
+//!
+//! # How it works
+//! - **Writes** are transactions with majority concerns, conditioned on the version that was read. See `transaction` for
+//!   how they are tried again, `guards` for how two of them keep out of each other's way, and `queue` for how many there are.
+//! - **The order of commits** is numbers that are taken from a counter before a commit. See `sequence`.
+//! - **Reads** of more than one document see one moment. The record of a world is read for each request and never kept, so
+//!   that what was changed through one server is seen through all.
+//! - **Time** is the database's. See `clock`.
+//! - **Outages** are waited for a few seconds, and then told. Nothing has to be restarted after one.
+//!
+//! # How to change a collection
+//! Add a file to `migrations/`, which says how, and name it in `migrations::FILES`. What was released is never edited.
+
+mod answers;
+mod clock;
+mod clusters;
+mod collections;
+mod commit;
+mod connect;
+mod document;
+mod error;
+mod events;
+mod feed;
+mod guards;
+mod list;
+mod machine_doc;
+mod machines;
+mod migrations;
+mod queue;
+mod sequence;
+mod store;
+mod stream;
+#[cfg(test)]
+mod testing;
+mod transaction;
+mod world;
+
+pub use error::OpenError;
+pub use migrations::MigrationError;
+pub use store::{MongoStore, Options, Time};

@@ -43,7 +43,9 @@ pub struct EventPage {
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait EventStore: Send + Sync {
-    /// The position after all that is committed now. MUST be valid before the first event too.
+    /// Where the stream is now. Going on after it MUST meet everything that is committed later. It MUST be after all that
+    /// was committed, while nothing else is being committed; else it may be a little before, and what is met again is known
+    /// by its machine and version. MUST be valid before the first event too.
     async fn position(&self) -> Result<Position, StoreError>;
 
     /// A page of events, the earliest committed first.
@@ -53,4 +55,10 @@ pub trait EventStore: Send + Sync {
     /// is forgotten. A position of another store or world MUST fail as [`StoreError::UnknownPosition`] where that can be
     /// seen. MUST find the page by an index.
     async fn page(&self, query: &EventQuery) -> Result<EventPage, StoreError>;
+
+    /// Waits until something is committed after a position.
+    ///
+    /// MUST end at once where something is, and soon after a commit through any server of the store; MUST NOT end before,
+    /// but with an error. A caller who leaves leaves nothing behind.
+    async fn wait(&self, after: &Position) -> Result<(), StoreError>;
 }

@@ -19,6 +19,24 @@ pub struct Commit {
     pub keep: Option<KeptAnswer>,
 }
 
+impl Commit {
+    /// Whether its events lead from the version before to the version after, one by one.
+    ///
+    /// (machine, version) names one event because of it and of the condition on the stored version, and no index has to
+    /// watch over that.
+    pub fn is_whole(&self) -> bool {
+        let (id, before, after) = match &self.write {
+            MachineWrite::Create(machine) => (machine.id, 0, Some(machine.version)),
+            MachineWrite::Update { expected, machine } => (machine.id, *expected, Some(machine.version)),
+            MachineWrite::Remove { id, expected } => (*id, *expected, None),
+        };
+        let in_order = |(event, version): (&MachineEvent, u64)| event.machine == id && event.version == version;
+        let versions = before.saturating_add(1)..;
+        let last = self.events.last().map_or(before, |event| event.version);
+        self.events.iter().zip(versions).all(in_order) && after.is_none_or(|after| after == last)
+    }
+}
+
 /// What to write of a machine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MachineWrite {

@@ -1,0 +1,23 @@
+//! The collections. `migrations/` makes them and says which indexes they have. Where an incarnation of a world owns a document,
+//! it is `w`, and leads the `_id` and every index.
+
+/// `{_id: name, incarnation}`: which incarnation a world's name points to.
+pub(crate) const WORLDS: &str = "worlds";
+/// `{_id: incarnation, record, …}`: the record of each.
+pub(crate) const INCARNATIONS: &str = "incarnations";
+/// `{_id: "w/id", w, name, …}`: clusters.
+pub(crate) const CLUSTERS: &str = "clusters";
+/// `{_id: "w/id"}`: every id that a cluster ever had.
+pub(crate) const CLUSTER_IDS: &str = "cluster_ids";
+/// `{_id: "w/id/number"}`: the guards of a cluster. See `guards`.
+pub(crate) const GUARDS: &str = "guards";
+/// `{_id: "w/id", w, cluster: "w/id", …}`: machines.
+pub(crate) const MACHINES: &str = "machines";
+/// `{_id: "w/seq", w, seq, event: {…}}`: the history. See `sequence`.
+pub(crate) const EVENTS: &str = "events";
+/// `{_id: incarnation, last, solid}`: the counter of that.
+pub(crate) const SEQUENCES: &str = "sequences";
+/// `{_id: "w/key", w, …}`: kept answers.
+pub(crate) const ANSWERS: &str = "answers";
+/// `{_id: name, value}`: what is one for all worlds.
+pub(crate) const SETTINGS: &str = "settings";

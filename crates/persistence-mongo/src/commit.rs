@@ -1,0 +1,140 @@
+//! The write of one machine, in a transaction.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloudm_application::ports::{Commit, CommitError, MachineWrite};
+use cloudm_domain::{ClusterId, Machine, MachineId, Name};
+use futures_util::TryStreamExt;
+use mongodb::bson::{Document, doc};
+use mongodb::{ClientSession, Collection};
+use parking_lot::Mutex;
+
+use crate::document::{date, key, long};
+use crate::events::EventDoc;
+use crate::machine_doc::MachineDoc;
+use crate::transaction::{Stop, Work};
+use crate::world::OpenWorld;
+use crate::{answers, collections, events, guards};
+
+/// A write of one machine. See [`crate::sequence`] for the numbers of its events.
+pub(crate) struct MachineCommit {
+    world: Arc<OpenWorld>,
+    commit: Commit,
+    /// The first of the numbers that each attempt took; those of the last one are in use when it was committed.
+    taken: Mutex<Vec<i64>>,
+}
+
+type Refused = Stop<CommitError>;
+
+#[async_trait]
+impl Work for Arc<MachineCommit> {
+    type Output = ();
+    type Refusal = CommitError;
+
+    async fn run(&self, session: &mut ClientSession) -> Result<(), Refused> {
+        let keep = self.commit.keep.as_ref();
+        if let Some(answer) = keep
+            && answers::is_kept(&self.world, session, &answer.key).await?
+        {
+            return Err(Stop::Refused(CommitError::KeyTaken));
+        }
+        match &self.commit.write {
+            MachineWrite::Create(machine) => self.create(session, machine).await?,
+            MachineWrite::Update { expected, machine } => self.update(session, *expected, machine).await?,
+            MachineWrite::Remove { id, expected } => self.remove(session, *id, *expected).await?,
+        }
+        self.append(session).await?;
+        if let Some(answer) = keep {
+            answers::put(&self.world, session, answer).await?;
+        }
+        Ok(())
+    }
+}
+
+impl MachineCommit {
+    pub(crate) fn new(world: Arc<OpenWorld>, commit: Commit) -> Self {
+        Self { world, commit, taken: Mutex::default() }
+    }
+
+    fn machines(&self) -> Collection<MachineDoc> {
+        self.world.collection(collections::MACHINES)
+    }
+
+    async fn create(&self, session: &mut ClientSession, machine: &Machine) -> Result<(), Refused> {
+        let events: Collection<Document> = self.world.collection(collections::EVENTS);
+        // A machine that ever was had a first event then, which stays.
+        let first = events::of_machine(&self.world, machine.id);
+        if events.find_one(first).projection(doc! { "_id": 1 }).session(&mut *session).await?.is_some() {
+            return Err(Stop::Refused(CommitError::IdUsed));
+        }
+        self.take_name(session, machine).await?;
+        let made = MachineDoc::of(self.world.id(), machine)?;
+        self.machines().insert_one(made).session(&mut *session).await?;
+        Ok(())
+    }
+
+    async fn update(&self, session: &mut ClientSession, expected: u64, machine: &Machine) -> Result<(), Refused> {
+        let after = MachineDoc::of(self.world.id(), machine)?;
+        let filter = doc! { "_id": after.key(), "version": long(expected)? };
+        let before = self.machines().find_one_and_replace(filter, &after).session(&mut *session).await?;
+        let before = before.ok_or(Stop::Refused(CommitError::Conflict))?;
+        if machine.holds_name() && before.name() != machine.name.as_str() {
+            self.take_name(session, machine).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, session: &mut ClientSession, id: MachineId, expected: u64) -> Result<(), Refused> {
+        let filter = doc! { "_id": key(self.world.id(), id), "version": long(expected)? };
+        let deleted = self.machines().delete_one(filter).session(&mut *session).await?;
+        if deleted.deleted_count == 0 { Err(Stop::Refused(CommitError::Conflict)) } else { Ok(()) }
+    }
+
+    /// Makes sure that the cluster exists and nobody else in it has the name, until the transaction ends.
+    async fn take_name(&self, session: &mut ClientSession, machine: &Machine) -> Result<(), Refused> {
+        let (cluster, name): (ClusterId, &Name) = (machine.cluster_id, &machine.name);
+        let guards: Collection<Document> = self.world.collection(collections::GUARDS);
+        if !guards::touch(&guards, session, (self.world.id(), cluster, name)).await? {
+            return Err(Stop::Refused(CommitError::NoCluster));
+        }
+        let held = doc! { "cluster": key(self.world.id(), cluster), "live": true, "name": name.as_str() };
+        let mut holders = self.machines().find(held).limit(2).session(&mut *session).await?;
+        let holders: Vec<_> = holders.stream(session).try_collect().await?;
+        // A machine that was renamed is one of them already.
+        let mine = key(self.world.id(), machine.id);
+        let taken = machine.holds_name() && holders.iter().any(|holder| holder.key() != mine);
+        if taken { Err(Stop::Refused(CommitError::NameTaken)) } else { Ok(()) }
+    }
+
+    async fn append(&self, session: &mut ClientSession) -> Result<(), Refused> {
+        let happened = &self.commit.events;
+        // Last, for a commit that is refused needs none.
+        let Some(at) = happened.iter().map(|event| event.at).max() else { return Ok(()) };
+        let first = self.world.sequence.take(happened.len() as i64, date(at)).await?;
+        self.taken.lock().push(first);
+        let numbered = happened.iter().zip(first..).map(|(event, seq)| EventDoc::of(self.world.id(), seq, event));
+        let numbered: Vec<_> = numbered.collect::<Result<_, _>>()?;
+        let events: Collection<EventDoc> = self.world.collection(collections::EVENTS);
+        events.insert_many(numbered).session(&mut *session).await?;
+        Ok(())
+    }
+
+    /// Fills the numbers that attempts took in vain, so that no reader has to wait for them. A number that is in use is
+    /// left as it is, and what is not filled here is filled by who comes.
+    pub(crate) fn tidy(self: &Arc<Self>) {
+        let count = self.commit.events.len() as i64;
+        let taken = std::mem::take(&mut *self.taken.lock());
+        if taken.len() < 2 {
+            return;
+        }
+        let world = self.world.clone();
+        tokio::spawn(async move {
+            for first in taken {
+                if let Err(error) = world.sequence.fill(first..first + count).await {
+                    tracing::debug!(error = crate::error::text(&error), "numbers that were not used are not filled");
+                }
+            }
+        });
+    }
+}

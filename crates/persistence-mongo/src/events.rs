@@ -1,0 +1,192 @@
+//! The history of a world.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloudm_application::ports::{EventPage, EventQuery, EventStore, Position, PositionedEvent, StoreError};
+use cloudm_domain::{Change, Incarnation, MachineEvent, MachineId};
+use futures_util::TryStreamExt;
+use mongodb::Collection;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, DateTime, Document, doc};
+use mongodb::error::Error;
+use serde::{Deserialize, Serialize};
+
+use crate::collections;
+use crate::document::{damaged, date, instant, key, limit, long, number};
+use crate::world::OpenWorld;
+
+/// A number of the history, with the event that has it; without one it is filled, and nothing happened.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct EventDoc {
+    #[serde(rename = "_id")]
+    key: String,
+    w: ObjectId,
+    seq: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event: Option<Happened>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Happened {
+    machine: ObjectId,
+    version: i64,
+    at: DateTime,
+    /// The kind of the change, for people.
+    kind: String,
+    /// The change, in the domain's stored form.
+    change: Binary,
+}
+
+impl EventDoc {
+    pub(crate) fn of(world: ObjectId, seq: i64, event: &MachineEvent) -> Result<Self, StoreError> {
+        let bytes = postcard::to_stdvec(&event.change).map_err(|why| StoreError::Failed(why.to_string()))?;
+        let happened = Happened {
+            machine: ObjectId::from_bytes(*event.machine.as_bytes()),
+            version: long(event.version)?,
+            at: date(event.at),
+            kind: event.change.kind().to_string(),
+            change: Binary { subtype: BinarySubtype::Generic, bytes },
+        };
+        Ok(Self { key: key(world, seq), w: world, seq, event: Some(happened) })
+    }
+}
+
+impl Happened {
+    fn read(&self) -> Result<MachineEvent, StoreError> {
+        Ok(MachineEvent {
+            machine: MachineId::from_bytes(self.machine.bytes()),
+            version: number("an event's version", self.version)?,
+            at: instant(self.at)?,
+            change: postcard::from_bytes::<Change>(&self.change.bytes).map_err(|why| damaged("an event", why))?,
+        })
+    }
+}
+
+/// The filter of a machine's events.
+pub(crate) fn of_machine(world: &OpenWorld, id: MachineId) -> Document {
+    doc! { "w": world.id(), "event.machine": ObjectId::from_bytes(*id.as_bytes()) }
+}
+
+/// The history of one world.
+pub(crate) struct Events(pub(crate) Arc<OpenWorld>);
+
+#[async_trait]
+impl EventStore for Events {
+    async fn position(&self) -> Result<Position, StoreError> {
+        let solid = self.0.base().ask(self.0.sequence.solid()).await?;
+        Ok(position(self.0.incarnation(), solid))
+    }
+
+    async fn page(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
+        let after = match &query.after {
+            None => 0,
+            Some(position) => seq(self.0.incarnation(), position)?,
+        };
+        let most = query.limit.max(1);
+        let page = match query.machine {
+            None => self.0.base().ask(self.everything(after, most)).await?,
+            Some(machine) => self.0.base().ask(self.of_machine(machine, after, most)).await?,
+        };
+        if page.is_empty() && after > 0 && self.0.base().ask(self.0.sequence.counter()).await?.last < after {
+            // A position that is ahead of the history was made before the database was set back.
+            return Err(StoreError::UnknownPosition);
+        }
+        let more = page.len() > most;
+        let happened = page.into_iter().take(most);
+        let events = happened.map(|(seq, happened)| {
+            Ok(PositionedEvent { position: position(self.0.incarnation(), seq), event: happened.read()? })
+        });
+        Ok(EventPage { events: events.collect::<Result<_, StoreError>>()?, more })
+    }
+
+    async fn wait(&self, after: &Position) -> Result<(), StoreError> {
+        let after = seq(self.0.incarnation(), after)?;
+        while !self.0.base().ask(self.anything(after)).await?.ok_or(StoreError::UnknownPosition)? {
+            self.0.base().feed.wait(&self.0.base().database, self.0.id(), after).await;
+        }
+        Ok(())
+    }
+}
+
+type Numbered = (i64, Happened);
+
+/// The most events that are asked for at once.
+const MAX_BATCH: u32 = 10_000;
+
+impl Events {
+    fn collection(&self) -> Collection<EventDoc> {
+        self.0.collection(collections::EVENTS)
+    }
+
+    /// At most one more than `most` events after a number, none of which may still come between two others.
+    async fn everything(&self, after: i64, most: usize) -> Result<Vec<Numbered>, Error> {
+        let (sequence, mut met, mut solid) = (&self.0.sequence, Vec::new(), after);
+        let last = sequence.counter().await?.last;
+        'read: while solid < last && met.len() <= most {
+            // Each number is an event at most, so this is not too few.
+            let until = last.min(solid.saturating_add(limit(most).saturating_add(1) - met.len() as i64));
+            for EventDoc { seq, event, .. } in self.read(sequence.between(solid + 1, until), limit(usize::MAX)).await? {
+                if seq != solid + 1 {
+                    sequence.mend(solid + 1..seq);
+                    sequence.pause().await;
+                    continue 'read;
+                }
+                solid = seq;
+                met.extend(event.map(|event| (seq, event)));
+            }
+            if solid < until {
+                // Either these are under way and nothing after them is committed, or they are missing before something.
+                if !sequence.any_between(until + 1, last).await? {
+                    break;
+                }
+                sequence.mend(solid + 1..until + 1);
+                sequence.pause().await;
+            }
+        }
+        sequence.learn(after, solid);
+        Ok(met)
+    }
+
+    /// The same of one machine. Its events are in order of their numbers, for each is decided on when the one before it is
+    /// committed.
+    async fn of_machine(&self, id: MachineId, after: i64, most: usize) -> Result<Vec<Numbered>, Error> {
+        let mut filter = of_machine(&self.0, id);
+        filter.insert("seq", doc! { "$gt": after });
+        let found = self.read(filter, limit(most).saturating_add(1)).await?;
+        let met: Vec<_> = found.into_iter().filter_map(|found| found.event.map(|event| (found.seq, event))).collect();
+        // A position of these is one of the whole history too, so nothing may come before it any more.
+        if let Some((last, _)) = met.last() {
+            while self.0.sequence.solid().await? < *last {
+                self.0.sequence.pause().await;
+            }
+        }
+        Ok(met)
+    }
+
+    async fn read(&self, filter: Document, most: i64) -> Result<Vec<EventDoc>, Error> {
+        let batch = u32::try_from(most).unwrap_or(u32::MAX).min(MAX_BATCH);
+        let events = self.collection();
+        events.find(filter).sort(doc! { "seq": 1 }).limit(most).batch_size(batch).await?.try_collect().await
+    }
+
+    /// Whether an event is committed after a number; nothing where the number was not given out.
+    async fn anything(&self, after: i64) -> Result<Option<bool>, Error> {
+        let last = self.0.sequence.counter().await?.last;
+        let mut events = self.0.sequence.between(after.saturating_add(1), last);
+        events.insert("event", doc! { "$exists": true });
+        let found = after < last && self.collection().find_one(events).await?.is_some();
+        Ok((after <= last).then_some(found))
+    }
+}
+
+/// A position is the incarnation, so that another world's is seen, and a number up to which the history is solid.
+fn position(incarnation: Incarnation, seq: i64) -> Position {
+    Position([incarnation.as_bytes().as_slice(), seq.to_be_bytes().as_slice()].concat())
+}
+
+fn seq(incarnation: Incarnation, position: &Position) -> Result<i64, StoreError> {
+    let seq = position.0.strip_prefix(incarnation.as_bytes()).and_then(|seq| seq.try_into().ok());
+    seq.map(i64::from_be_bytes).filter(|seq| *seq >= 0).ok_or(StoreError::UnknownPosition)
+}

@@ -1,0 +1,144 @@
+//! The document of a machine.
+
+use cloudm_application::ports::StoreError;
+use cloudm_domain::{InProgress, Machine, MachineData, Protection, Step, StepKind, Tag, Tags};
+use mongodb::bson::DateTime;
+use mongodb::bson::oid::ObjectId;
+use serde::{Deserialize, Serialize};
+
+use crate::document::{damaged, date, id_of, instant, key, long, number, parsed};
+
+/// A machine as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MachineDoc {
+    #[serde(rename = "_id")]
+    key: String,
+    w: ObjectId,
+    /// The `_id` of its cluster.
+    cluster: String,
+    name: String,
+    #[serde(rename = "type")]
+    machine_type: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    protect_stop: bool,
+    protect_terminate: bool,
+    state: String,
+    state_changed_at: DateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    change: Option<ChangeDoc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<NextDoc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    deleted: bool,
+    ordinal: i64,
+    version: i64,
+    created_at: DateTime,
+    updated_at: DateTime,
+    /// Until it is TERMINATED. It follows from the state, but stands apart so that a change of state leaves the indexes of
+    /// live machines alone.
+    live: bool,
+}
+
+/// The change in progress.
+#[derive(Debug, Serialize, Deserialize)]
+struct ChangeDoc {
+    cause: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    to: String,
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    machine_type: Option<String>,
+}
+
+/// The next step. Its kind is the domain's stable number.
+#[derive(Debug, Serialize, Deserialize)]
+struct NextDoc {
+    at: DateTime,
+    kind: i32,
+}
+
+impl MachineDoc {
+    pub(crate) fn of(world: ObjectId, machine: &Machine) -> Result<Self, StoreError> {
+        Ok(Self {
+            key: key(world, machine.id),
+            w: world,
+            cluster: key(world, machine.cluster_id),
+            name: machine.name.to_string(),
+            machine_type: machine.machine_type.to_string(),
+            tags: machine.tags.as_slice().iter().map(Tag::to_string).collect(),
+            protect_stop: machine.protection.stop,
+            protect_terminate: machine.protection.terminate,
+            state: machine.state.code().into(),
+            state_changed_at: date(machine.state_changed_at),
+            change: machine.in_progress.as_ref().map(ChangeDoc::of),
+            next: machine.next.map(|step| NextDoc { at: date(step.at), kind: step.kind.number().into() }),
+            reason: machine.reason.map(|reason| reason.code().into()),
+            deleted: machine.deleted,
+            ordinal: machine.ordinal.into(),
+            version: long(machine.version)?,
+            created_at: date(machine.created_at),
+            updated_at: date(machine.updated_at),
+            live: machine.holds_name(),
+        })
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn read(&self) -> Result<Machine, StoreError> {
+        let tags = self.tags.iter().map(|tag| parsed("a tag", tag)).collect::<Result<_, _>>()?;
+        let data = MachineData {
+            id: id_of(&self.key)?,
+            cluster_id: id_of(&self.cluster)?,
+            name: parsed("a machine's name", &self.name)?,
+            machine_type: parsed("a machine type", &self.machine_type)?,
+            tags: Tags::new(tags).map_err(|why| damaged("tags", why))?,
+            protection: Protection { stop: self.protect_stop, terminate: self.protect_terminate },
+            state: parsed("a state", &self.state)?,
+            state_changed_at: instant(self.state_changed_at)?,
+            in_progress: self.change.as_ref().map(ChangeDoc::read).transpose()?,
+            next: self.next.as_ref().map(NextDoc::read).transpose()?,
+            reason: self.reason.as_deref().map(|reason| parsed("a reason", reason)).transpose()?,
+            deleted: self.deleted,
+            ordinal: number("an ordinal", self.ordinal)?,
+            version: number("a version", self.version)?,
+            created_at: instant(self.created_at)?,
+            updated_at: instant(self.updated_at)?,
+        };
+        Machine::try_from(data).map_err(|why| damaged("a machine", why))
+    }
+}
+
+impl ChangeDoc {
+    fn of(change: &InProgress) -> Self {
+        Self {
+            cause: change.cause.code().into(),
+            from: change.from.map(|state| state.code().into()),
+            to: change.to.code().into(),
+            machine_type: change.machine_type.as_ref().map(|code| code.to_string()),
+        }
+    }
+
+    fn read(&self) -> Result<InProgress, StoreError> {
+        Ok(InProgress {
+            cause: parsed("a cause", &self.cause)?,
+            from: self.from.as_deref().map(|state| parsed("a state", state)).transpose()?,
+            to: parsed("a state", &self.to)?,
+            machine_type: self.machine_type.as_deref().map(|code| parsed("a machine type", code)).transpose()?,
+        })
+    }
+}
+
+impl NextDoc {
+    fn read(&self) -> Result<Step, StoreError> {
+        let kind = u8::try_from(self.kind).ok().and_then(StepKind::from_number);
+        Ok(Step { at: instant(self.at)?, kind: kind.ok_or_else(|| damaged("a step", "unknown kind"))? })
+    }
+}

@@ -1,0 +1,226 @@
+//! An open world: its record and clock, and what all its parts share.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloudm_application::ports::{StoreError, WallClock, World, WorldPorts, WorldStore, WorldView};
+use cloudm_domain::{Incarnation, Instant};
+use futures_util::try_join;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{DateTime, Document, doc};
+use mongodb::error::Error;
+use mongodb::{Collection, Database};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use crate::answers::Answers;
+use crate::clusters::Clusters;
+use crate::collections;
+use crate::document::{damaged, date, instant, world_id};
+use crate::error::{closed, overdue, store_error};
+use crate::events::Events;
+use crate::feed::Feed;
+use crate::machines::Machines;
+use crate::queue::Queue;
+use crate::sequence::Sequence;
+use crate::transaction::{Work, transact};
+
+/// How long a read, or a transaction with all its repetitions, may take. A request makes a few of them one after another,
+/// of which the first that meets an outage ends it; so that its client knows within five seconds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What all worlds of a store share.
+pub(crate) struct Base {
+    pub(crate) database: Database,
+    pub(crate) wall: Arc<dyn WallClock>,
+    pub(crate) queue: Queue,
+    pub(crate) feed: Feed,
+    pub(crate) closed: AtomicBool,
+}
+
+impl Base {
+    /// Fails where the store is closed.
+    pub(crate) fn check_open(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
+    }
+
+    /// Does what the database answers at once, or not at all.
+    pub(crate) async fn ask<T>(&self, asked: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+        self.check_open()?;
+        let answered = timeout(PATIENCE, asked).await.map_err(|_| overdue())?;
+        answered.map_err(|error| store_error(&error))
+    }
+}
+
+/// The record of a world, as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored {
+    #[serde(rename = "_id")]
+    incarnation: ObjectId,
+    record: Document,
+    /// The latest instant that a cluster was changed at, or that a server showed before it stopped. Machines' events
+    /// tell theirs themselves.
+    high_water: DateTime,
+    /// How many clusters there are.
+    clusters: i64,
+}
+
+/// Stores the record of a new world.
+pub(crate) async fn create(database: &Database, world: &World) -> Result<(), Error> {
+    let stored = Stored {
+        incarnation: world_id(world.incarnation),
+        record: mongodb::bson::serialize_to_document(world)?,
+        high_water: date(world.clock.now(0)),
+        clusters: 0,
+    };
+    records(database).insert_one(stored).await.map(drop)
+}
+
+/// Takes back the record of a world that got no name.
+pub(crate) async fn discard(database: &Database, incarnation: Incarnation) -> Result<(), Error> {
+    records(database).delete_one(doc! { "_id": world_id(incarnation) }).await.map(drop)
+}
+
+fn records(database: &Database) -> Collection<Stored> {
+    database.collection(collections::INCARNATIONS)
+}
+
+/// One incarnation of a world.
+pub(crate) struct OpenWorld {
+    base: Arc<Base>,
+    incarnation: Incarnation,
+    id: ObjectId,
+    high_water: AtomicU64,
+    /// The record as it was last read, so that it is not understood anew each time.
+    known: Mutex<Option<(Document, Arc<World>)>>,
+    pub(crate) sequence: Arc<Sequence>,
+    /// Those of one process that would be in each other's way take turns.
+    pub(crate) cluster_turn: tokio::sync::Mutex<()>,
+    pub(crate) guard_turns: Vec<tokio::sync::Mutex<()>>,
+}
+
+impl OpenWorld {
+    const GUARD_TURNS: usize = 512;
+
+    pub(crate) fn new(base: Arc<Base>, incarnation: Incarnation) -> Arc<Self> {
+        let id = world_id(incarnation);
+        Arc::new(Self {
+            sequence: Sequence::new(&base.database, id),
+            base,
+            incarnation,
+            id,
+            high_water: AtomicU64::new(0),
+            known: Mutex::default(),
+            cluster_turn: tokio::sync::Mutex::default(),
+            guard_turns: (0..Self::GUARD_TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
+        })
+    }
+
+    /// The handles of this world.
+    pub(crate) fn ports(self: &Arc<Self>) -> WorldPorts {
+        WorldPorts {
+            world: Arc::new(WorldClock(self.clone())),
+            clusters: Arc::new(Clusters(self.clone())),
+            machines: Arc::new(Machines(self.clone())),
+            events: Arc::new(Events(self.clone())),
+            answers: Arc::new(Answers(self.clone())),
+        }
+    }
+
+    pub(crate) fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// What leads every key.
+    pub(crate) fn id(&self) -> ObjectId {
+        self.id
+    }
+
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    pub(crate) fn collection<T: Send + Sync>(&self, name: &str) -> Collection<T> {
+        self.base.database.collection(name)
+    }
+
+    /// Reads in a transaction, so that all is as it was at one moment.
+    pub(crate) async fn read_moment<W: Work<Refusal = StoreError>>(&self, work: W) -> Result<W::Output, StoreError> {
+        self.base.check_open()?;
+        timeout(PATIENCE, transact(&self.base.database, &work)).await.map_err(|_| overdue())?
+    }
+
+    /// Writes in a transaction, when its turn in the queue has come. It is carried to its end also where nobody waits
+    /// for it any more.
+    pub(crate) async fn write<W: Work + 'static>(self: &Arc<Self>, work: W) -> Result<W::Output, W::Refusal>
+    where
+        W::Output: 'static,
+        W::Refusal: 'static,
+    {
+        self.base.check_open()?;
+        let world = self.clone();
+        let writing = tokio::spawn(async move {
+            let turn = world.base.queue.turn().await?;
+            let written = timeout(PATIENCE, transact(&world.base.database, &work)).await;
+            turn.end(written.is_ok());
+            written.unwrap_or_else(|_| Err(overdue().into()))
+        });
+        writing.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a write did not end".into()).into()))
+    }
+
+    /// Keeps what this server has shown of the clock, for whoever opens the world next.
+    pub(crate) async fn rest(&self) -> Result<(), Error> {
+        let shown = self.high_water.load(Ordering::Acquire);
+        let raise = doc! { "$max": { "high_water": crate::document::millis(shown) } };
+        records(&self.base.database).update_one(doc! { "_id": self.id }, raise).await?;
+        self.sequence.rest().await
+    }
+
+    async fn record(&self) -> Result<Option<Stored>, Error> {
+        records(&self.base.database).find_one(doc! { "_id": self.id }).await
+    }
+
+    /// The record, understood.
+    fn understood(&self, record: Document) -> Result<Arc<World>, StoreError> {
+        let mut known = self.known.lock();
+        if let Some((before, world)) = known.as_ref()
+            && *before == record
+        {
+            return Ok(world.clone());
+        }
+        let world: World = mongodb::bson::deserialize_from_document(record.clone())
+            .map_err(|why| damaged("the record of a world", why))?;
+        let world = Arc::new(world);
+        *known = Some((record, world.clone()));
+        Ok(world)
+    }
+
+    /// Raises what was shown of the clock to `instant`; gives the later of both.
+    fn raise(&self, instant: Instant) -> Instant {
+        let before = self.high_water.fetch_max(instant.millis(), Ordering::AcqRel);
+        // It only ever held the milliseconds of instants, or nothing.
+        Instant::from_millis(before).map_or(instant, |before| before.max(instant))
+    }
+}
+
+/// The record and the clock of one world.
+struct WorldClock(Arc<OpenWorld>);
+
+#[async_trait]
+impl WorldStore for WorldClock {
+    async fn read(&self) -> Result<WorldView, StoreError> {
+        let world = &self.0;
+        let both = async { try_join!(world.record(), world.sequence.counter()) };
+        let (stored, counter) = world.base.ask(both).await?;
+        let stored = stored.ok_or(StoreError::WorldGone)?;
+        let record = world.understood(stored.record)?;
+        let wall = world.base.wall.now();
+        let mut reached = [Some(stored.high_water), counter.reached].into_iter().flatten().map(instant);
+        let now = reached.try_fold(record.clock.now(wall), |now, reached| reached.map(|reached| now.max(reached)))?;
+        Ok(WorldView { world: record, now: world.raise(now), wall })
+    }
+}
