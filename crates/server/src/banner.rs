@@ -10,6 +10,8 @@ pub(crate) enum Data {
     Directory(PathBuf),
     /// In memory only.
     Memory,
+    /// In this database, which other servers may share.
+    Database(String),
 }
 
 /// The start banner. Its first address is the one to send requests to, also when port 0 was asked for.
@@ -27,6 +29,7 @@ impl fmt::Display for Banner {
         writeln!(f, "  documentation  {base}/apidocs/")?;
         match &self.data {
             Data::Directory(path) => writeln!(f, "  data           {}", path.display()),
+            Data::Database(name) => writeln!(f, "  data           MongoDB, database {name}"),
             Data::Memory => writeln!(f, "  data           in memory, gone when the server stops"),
         }
     }
@@ -53,6 +56,8 @@ mod tests {
         for part in ["http://127.0.0.1:8080/api/v1\n", "http://127.0.0.1:8080/apidocs/\n", "/srv/cloudm-data\n"] {
             assert!(told.contains(part), "'{part}' is not in: {told}");
         }
+        let shared = Banner { bound, data: Data::Database("cloudm".into()) }.to_string();
+        assert!(shared.ends_with("MongoDB, database cloudm\n"), "{shared}");
         assert!(Banner { bound, data: Data::Memory }.to_string().contains("gone when the server stops"));
     }
 

@@ -93,6 +93,13 @@ impl TryFrom<String> for Uri {
     }
 }
 
+impl Uri {
+    /// The URI, for who connects.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(show::MASK)

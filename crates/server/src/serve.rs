@@ -5,15 +5,16 @@ use std::path;
 use std::sync::Arc;
 
 use actix_web::{HttpServer, rt};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use cloudm_application::Cloud;
 use cloudm_application::ports::{Entropy, NewWorld, Store, WorldPorts};
 use cloudm_domain::{Incarnation, Rate, Seed, WorldName};
 use cloudm_http_actix::HttpApi;
 use cloudm_persistence_embedded::{EmbeddedStore, Options};
+use cloudm_persistence_mongo::{self as persistence_mongo, MongoStore, Time};
 
 use crate::banner::{Banner, Data};
-use crate::config::{Settings, Simulation, StoreKind};
+use crate::config::{self, Settings, Simulation, StoreKind};
 use crate::host::{HostClock, HostEntropy};
 use crate::print;
 use crate::shutdown::StopSignals;
@@ -32,7 +33,15 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
 async fn serve(settings: &Settings) -> Result<()> {
     let mut signals = StopSignals::listen().context("signals cannot be listened for")?;
     let entropy = Arc::new(HostEntropy::new()?);
-    let (store, data) = open(&settings.store, entropy.clone())?;
+    let opening = open(&settings.store, entropy.clone());
+    let (store, data) = tokio::select! {
+        opened = opening => opened?,
+        // A database may be waited for.
+        signal = signals.next() => {
+            tracing::info!(signal, "stopped before the store was open");
+            return Ok(());
+        }
+    };
     let cloud = Arc::new(cloud(&*store, settings, &*entropy).await?);
     let api = HttpApi::new(cloud.clone(), store.clone(), entropy);
 
@@ -64,7 +73,7 @@ async fn serve(settings: &Settings) -> Result<()> {
 }
 
 /// Opens the configured store; says where its worlds are.
-fn open(store: &crate::config::Store, entropy: Arc<dyn Entropy>) -> Result<(Arc<dyn Store>, Data)> {
+async fn open(store: &config::Store, entropy: Arc<dyn Entropy>) -> Result<(Arc<dyn Store>, Data)> {
     let wall = Arc::new(HostClock);
     match store.kind {
         StoreKind::Embedded => {
@@ -74,7 +83,11 @@ fn open(store: &crate::config::Store, entropy: Arc<dyn Entropy>) -> Result<(Arc<
         }
         StoreKind::Memory => Ok((EmbeddedStore::memory(wall, entropy)?, Data::Memory)),
         StoreKind::Mongodb => {
-            bail!("the mongodb store is not built into this version: store.kind can be embedded or memory")
+            let uri = store.uri.as_ref().context("store.uri is missing")?.reveal().to_owned();
+            let database = store.database.clone();
+            let options = persistence_mongo::Options { uri, database, time: Time::Database(wall), entropy };
+            let opened = MongoStore::open(options).await?;
+            Ok((opened, Data::Database(store.database.clone())))
         }
     }
 }

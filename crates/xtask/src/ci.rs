@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use crate::command::{self, cargo, cargo_output, root};
+use crate::mongo::Mongo;
 use crate::openapi;
 
 /// The original service's requests: its own file where it lies beside the checkout, else our copy.
@@ -18,9 +19,17 @@ pub(crate) fn run() -> Result<()> {
     cargo(&["build", "--release"])?;
     openapi::run(&openapi::Options { check: true, release: true })?;
     command::run(".ci/readme", &[])?;
-    requests("embedded")?;
-    requests("memory")?;
-    command::run(".ci/with-server", &[".ci/schemathesis"])
+    let script = requests()?;
+    command::run("env", &["CLOUDM__STORE__KIND=memory", ".ci/with-server", "bash", script])?;
+    let mongo = Mongo::provide(true)?;
+    let uri = format!("CLOUDM__STORE__URI={}", mongo.uri());
+    let mongodb = ["CLOUDM__STORE__KIND=mongodb", &uri];
+    for store in [&["CLOUDM__STORE__KIND=embedded"][..], &mongodb] {
+        for checks in [&["bash", script][..], &[".ci/schemathesis"]] {
+            command::run("env", &[store, &[".ci/with-server"], checks].concat())?;
+        }
+    }
+    Ok(())
 }
 
 fn style() -> Result<()> {
@@ -42,26 +51,23 @@ fn dependencies() -> Result<()> {
     ])?;
     // By its own name: as `cargo machete` it takes that word for a folder when cargo runs the task that runs it.
     command::run("cargo-machete", &[])?;
-    contract_is_for_tests()
+    tests_are_for_tests()
 }
 
-/// The stores run the contract's scenarios as tests; nothing that ships may hold them. The arrows of
-/// `deny.toml` cannot tell a dev-dependency from another.
-fn contract_is_for_tests() -> Result<()> {
-    let users = cargo_output(&[
-        "tree",
-        "--workspace",
-        "--edges=normal,build",
-        "--invert=cloudm-persistence-contract",
-        "--depth=1",
-        "--prefix=none",
-    ])?;
-    ensure!(users.lines().count() == 1, "cloudm-persistence-contract is more than a dev-dependency:\n{users}");
+/// What tests are made of: nothing that ships may hold it. The arrows of `deny.toml` cannot tell a dev-dependency from
+/// another.
+fn tests_are_for_tests() -> Result<()> {
+    for (package, users) in [("cloudm-persistence-contract", 1), ("cloudm-testing-mongo", 2)] {
+        let invert = format!("--invert={package}");
+        let tree = ["tree", "--workspace", "--edges=normal,build", &invert, "--depth=1", "--prefix=none"];
+        let found = cargo_output(&tree)?;
+        // Itself, and these tasks.
+        ensure!(found.lines().count() == users, "{package} is more than a dev-dependency:\n{found}");
+    }
     Ok(())
 }
 
-fn requests(store: &str) -> Result<()> {
-    let script = REQUESTS.into_iter().find(|path| root().join(path).is_file()).context("requests.sh is missing")?;
-    let kind = format!("CLOUDM__STORE__KIND={store}");
-    command::run("env", &[&kind, ".ci/with-server", "bash", script])
+/// Where the original service's requests are.
+fn requests() -> Result<&'static str> {
+    REQUESTS.into_iter().find(|path| root().join(path).is_file()).context("requests.sh is missing")
 }

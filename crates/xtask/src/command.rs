@@ -45,6 +45,12 @@ pub(crate) fn cargo_output(args: &[&str]) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` wrote no UTF-8"))
 }
 
+/// Whether a program can be run, and says that all is well.
+pub(crate) fn answers(program: &str, args: &[&str]) -> bool {
+    let quiet = |command: &mut Command| command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    quiet(&mut prepare(program, args)).is_ok_and(|status| status.success())
+}
+
 fn prepare(program: &str, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(root()).stdin(Stdio::null());

@@ -3,6 +3,7 @@
 //! | task | what it does |
 //! | --- | --- |
 //! | `test` | every test there is: units, properties, contracts, documentation, the domain's example |
+//! | `mongo` | a MongoDB to run servers on, until ctrl-c |
 //! | `openapi` | writes `docs/openapi.json` from the code; `--check` fails when the file is not what the code says |
 //! | `ci` | what a change has to pass, with the tools that `.ci/run` installs |
 //!
@@ -10,6 +11,7 @@
 
 mod ci;
 mod command;
+mod mongo;
 mod openapi;
 mod test;
 
@@ -27,8 +29,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run every test; needs nothing but Rust and a C compiler.
+    /// Run every test, on every store; needs Rust, a C compiler, and mongod or cmake.
     Test,
+    /// Start a MongoDB to run servers on, until ctrl-c.
+    Mongo(mongo::Options),
     /// Write docs/openapi.json from the code.
     Openapi(openapi::Options),
     /// Run all that a change has to pass; .ci/run installs the tools and calls this.
@@ -38,6 +42,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Test => test::run(),
+        Task::Mongo(options) => mongo::run(&options),
         Task::Openapi(options) => openapi::run(&options),
         Task::Ci => ci::run(),
     };

@@ -1,14 +1,20 @@
-//! Every test there is, with nothing installed but Rust and a C compiler.
+//! Every test there is, on every store.
 
 use std::ffi::OsStr;
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
+use cloudm_testing_mongo::prepare;
 
-use crate::command::{cargo, cargo_output, root, say};
+use crate::command::{self, cargo_output, root, say};
+use crate::mongo::Mongo;
 
 pub(crate) fn run() -> Result<()> {
-    cargo(&["test", "--workspace", "--all-features"])?;
+    let mongo = Mongo::provide(false)?;
+    // A query that no index leads to is a mistake that only many machines would show.
+    prepare(mongo.uri()).map_err(Error::msg)?;
+    let [uri, program] = mongo.environment();
+    command::run("env", &[&uri, &program, "cargo", "test", "--workspace", "--all-features"])?;
     domain_examples()
 }
 
