@@ -107,6 +107,21 @@ pub async fn a_name_is_unique(fixture: &dyn Fixture) {
     scene.make(renamed(&same, "web-2")).await;
 }
 
+pub async fn a_name_is_free_after_a_rename_and_a_deletion(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    scene.write(update(&web, "front")).await.unwrap();
+    let again = Cluster { id: ClusterId::from_bytes([1; 12]), ..web.clone() };
+    scene.make(again.clone()).await;
+    scene.write(update(&again, "back")).await.unwrap();
+    scene.write(delete(&renamed(&again, "back"))).await.unwrap();
+    for (number, name) in [(2, "web"), (3, "back")] {
+        scene.make(Cluster { id: ClusterId::from_bytes([number; 12]), ..cluster(name) }).await;
+        let named = scene.ports.clusters.find(&name.parse().unwrap()).await.unwrap();
+        assert_eq!(named.unwrap().id.as_bytes()[0], number);
+    }
+}
+
 pub async fn of_racing_creations_of_a_name_one_wins(fixture: &dyn Fixture) {
     let scene = Scene::open(fixture).await;
     let results = race(16, |number| {

@@ -97,6 +97,7 @@ macro_rules! contract_suite {
             a_write_needs_the_expected_version,
             of_racing_updates_one_wins_each_version,
             a_name_is_unique,
+            a_name_is_free_after_a_rename_and_a_deletion,
             of_racing_creations_of_a_name_one_wins,
             of_racing_creations_of_an_id_one_wins,
             an_id_is_used_once,

@@ -13,6 +13,7 @@ use mongodb::{ClientSession, Collection};
 use serde::{Deserialize, Serialize};
 
 use crate::document::{date, id_of, instant, key, limit, long, number, parsed};
+use crate::numbers::Numbers;
 use crate::transaction::{Stop, Work};
 use crate::world::OpenWorld;
 use crate::{answers, collections, guards};
@@ -87,10 +88,10 @@ impl ClusterStore for Clusters {
     }
 
     async fn commit(&self, commit: ClusterCommit) -> Result<(), ClusterCommitError> {
-        let world = self.0.clone();
+        let (world, numbers) = (self.0.clone(), Numbers::new(self.0.sequence.clone(), 1));
         // There are few of these, and they all count in the record of the world.
         let _turn = self.0.cluster_turn.lock().await;
-        self.0.write(Writing { world, commit }).await
+        self.0.write(Writing { world, commit, numbers }).await
     }
 }
 
@@ -124,6 +125,7 @@ impl Work for All {
 struct Writing {
     world: Arc<OpenWorld>,
     commit: ClusterCommit,
+    numbers: Numbers,
 }
 
 type Refused = Stop<ClusterCommitError>;
@@ -145,10 +147,19 @@ impl Work for Writing {
             ClusterWrite::Update { expected, cluster } => self.update(session, *expected, cluster).await?,
             ClusterWrite::Delete { id, expected } => self.delete(session, *id, *expected).await?,
         }
+        self.number(session).await?;
         if let Some(answer) = keep {
             answers::put(&self.world, session, answer).await?;
         }
         Ok(())
+    }
+
+    async fn took_effect(&self) -> Result<Option<()>, Error> {
+        Ok(self.numbers.are_committed().await?.then_some(()))
+    }
+
+    fn end(&self, committed: bool) {
+        self.numbers.tidy(committed);
     }
 }
 
@@ -169,8 +180,7 @@ impl Writing {
         }
         self.check_name(session, cluster).await?;
         let room = doc! { "clusters": { "$lt": limit(Cluster::MAX_IN_WORLD) } };
-        let count = doc! { "$inc": { "clusters": 1_i64 }, "$max": { "high_water": date(cluster.updated_at) } };
-        if !self.record(session, room, count).await? {
+        if !self.record(session, room, 1).await? {
             return Err(Stop::Refused(ClusterCommitError::TooMany));
         }
         let made = ClusterDoc::of(self.world.id(), cluster)?;
@@ -186,7 +196,7 @@ impl Writing {
         self.check_name(session, cluster).await?;
         let made = ClusterDoc::of(self.world.id(), cluster)?;
         self.clusters().replace_one(doc! { "_id": &made.key }, &made).session(&mut *session).await?;
-        self.record(session, doc! {}, doc! { "$max": { "high_water": date(cluster.updated_at) } }).await?;
+        self.record(session, doc! {}, 0).await?;
         Ok(())
     }
 
@@ -201,16 +211,32 @@ impl Writing {
         let guards: Collection<Document> = self.world.collection(collections::GUARDS);
         guards::delete(&guards, session, (self.world.id(), id)).await?;
         self.clusters().delete_one(doc! { "_id": key }).session(&mut *session).await?;
-        self.record(session, doc! {}, doc! { "$inc": { "clusters": -1_i64 } }).await?;
+        self.record(session, doc! {}, -1).await?;
         Ok(())
     }
 
-    /// Changes the record of the world, where it is as `condition` says.
-    async fn record(&self, session: &mut ClientSession, condition: Document, change: Document) -> Result<bool, Error> {
+    /// Counts in the record of the world, where it is as `condition` says: so many clusters more.
+    async fn record(&self, session: &mut ClientSession, condition: Document, more: i64) -> Result<bool, Error> {
         let mut record = doc! { "_id": self.world.id() };
         record.extend(condition);
+        let change = doc! { "$inc": { "cluster_writes": 1_i64, "clusters": more } };
         let records: Collection<Document> = self.world.collection(collections::INCARNATIONS);
         Ok(records.update_one(record, change).session(session).await?.matched_count > 0)
+    }
+
+    /// Takes a number of the history, in which it is no event.
+    async fn number(&self, session: &mut ClientSession) -> Result<(), Error> {
+        let (id, at) = match &self.commit.write {
+            ClusterWrite::Create(cluster) | ClusterWrite::Update { cluster, .. } => {
+                (cluster.id, date(cluster.updated_at))
+            }
+            ClusterWrite::Delete { id, .. } => (*id, DateTime::from_millis(0)),
+        };
+        let seq = self.numbers.take(at).await?;
+        let world = self.world.id();
+        let numbered = doc! { "_id": key(world, seq), "w": world, "seq": seq, "cluster": id.to_string() };
+        let events: Collection<Document> = self.world.collection(collections::EVENTS);
+        events.insert_one(numbered).session(session).await.map(drop)
     }
 
     async fn check_version(&self, session: &mut ClientSession, id: ClusterId, expected: u64) -> Result<(), Refused> {

@@ -7,12 +7,13 @@ use cloudm_application::ports::{Commit, CommitError, MachineWrite};
 use cloudm_domain::{ClusterId, Machine, MachineId, Name};
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
+use mongodb::error::Error;
 use mongodb::{ClientSession, Collection};
-use parking_lot::Mutex;
 
 use crate::document::{date, key, long};
 use crate::events::EventDoc;
 use crate::machine_doc::MachineDoc;
+use crate::numbers::Numbers;
 use crate::transaction::{Stop, Work};
 use crate::world::OpenWorld;
 use crate::{answers, collections, events, guards};
@@ -21,14 +22,14 @@ use crate::{answers, collections, events, guards};
 pub(crate) struct MachineCommit {
     world: Arc<OpenWorld>,
     commit: Commit,
-    /// The first of the numbers that each attempt took; those of the last one are in use when it was committed.
-    taken: Mutex<Vec<i64>>,
+    /// Those of its events.
+    numbers: Numbers,
 }
 
 type Refused = Stop<CommitError>;
 
 #[async_trait]
-impl Work for Arc<MachineCommit> {
+impl Work for MachineCommit {
     type Output = ();
     type Refusal = CommitError;
 
@@ -50,11 +51,20 @@ impl Work for Arc<MachineCommit> {
         }
         Ok(())
     }
+
+    async fn took_effect(&self) -> Result<Option<()>, Error> {
+        Ok(self.numbers.are_committed().await?.then_some(()))
+    }
+
+    fn end(&self, committed: bool) {
+        self.numbers.tidy(committed);
+    }
 }
 
 impl MachineCommit {
     pub(crate) fn new(world: Arc<OpenWorld>, commit: Commit) -> Self {
-        Self { world, commit, taken: Mutex::default() }
+        let numbers = Numbers::new(world.sequence.clone(), commit.events.len());
+        Self { world, commit, numbers }
     }
 
     fn machines(&self) -> Collection<MachineDoc> {
@@ -111,30 +121,11 @@ impl MachineCommit {
         let happened = &self.commit.events;
         // Last, for a commit that is refused needs none.
         let Some(at) = happened.iter().map(|event| event.at).max() else { return Ok(()) };
-        let first = self.world.sequence.take(happened.len() as i64, date(at)).await?;
-        self.taken.lock().push(first);
+        let first = self.numbers.take(date(at)).await?;
         let numbered = happened.iter().zip(first..).map(|(event, seq)| EventDoc::of(self.world.id(), seq, event));
         let numbered: Vec<_> = numbered.collect::<Result<_, _>>()?;
         let events: Collection<EventDoc> = self.world.collection(collections::EVENTS);
         events.insert_many(numbered).session(&mut *session).await?;
         Ok(())
-    }
-
-    /// Fills the numbers that attempts took in vain, so that no reader has to wait for them. A number that is in use is
-    /// left as it is, and what is not filled here is filled by who comes.
-    pub(crate) fn tidy(self: &Arc<Self>) {
-        let count = self.commit.events.len() as i64;
-        let taken = std::mem::take(&mut *self.taken.lock());
-        if taken.len() < 2 {
-            return;
-        }
-        let world = self.world.clone();
-        tokio::spawn(async move {
-            for first in taken {
-                if let Err(error) = world.sequence.fill(first..first + count).await {
-                    tracing::debug!(error = crate::error::text(&error), "numbers that were not used are not filled");
-                }
-            }
-        });
     }
 }

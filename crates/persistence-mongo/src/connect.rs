@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
+use mongodb::error::Error;
 use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, SelectionCriteria, ServerAddress, WriteConcern};
 use mongodb::{Client, Database};
 
@@ -20,8 +21,9 @@ const CONNECTIONS: u32 = 64;
 
 /// Connects, and makes sure that transactions can be had.
 pub(crate) async fn connect(uri: &str, database: &str) -> Result<Database, OpenError> {
-    let options = options(uri).await?;
-    let client = Client::with_options(options.clone())?;
+    let bad_uri = |error| OpenError::bad_uri(&error, uri);
+    let options = options(uri).await.map_err(bad_uri)?;
+    let client = Client::with_options(options.clone()).map_err(bad_uri)?;
     match await_primary(&client).await {
         Err(OpenError::Unreachable(_)) if is_standalone(&options).await => Err(OpenError::Standalone),
         Err(error) => Err(error),
@@ -30,7 +32,7 @@ pub(crate) async fn connect(uri: &str, database: &str) -> Result<Database, OpenE
     }
 }
 
-async fn options(uri: &str) -> Result<ClientOptions, OpenError> {
+async fn options(uri: &str) -> Result<ClientOptions, Error> {
     let mut options = ClientOptions::parse(uri).await?;
     options.app_name.get_or_insert_with(|| "cloudm".into());
     options.server_selection_timeout.get_or_insert(SELECTION);
@@ -50,7 +52,7 @@ pub(crate) fn unsafe_writes() -> WriteConcern {
     WriteConcern::builder().w(Acknowledgment::Nodes(1)).journal(false).build()
 }
 
-async fn hello(client: &Client) -> Result<Document, mongodb::error::Error> {
+async fn hello(client: &Client) -> Result<Document, Error> {
     client.database("admin").run_command(doc! { "hello": 1 }).await
 }
 

@@ -48,12 +48,34 @@ const AUTHENTICATION: i32 = 18;
 /// `Unauthorized`: without the right, or not authenticated at all.
 const UNAUTHORIZED: i32 = 13;
 
+impl OpenError {
+    /// A URI that the driver cannot use. Its own text may repeat parts of it, so they are taken out.
+    pub(crate) fn bad_uri(error: &Error, uri: &str) -> Self {
+        Self::BadUri(without(uri, &text(error)))
+    }
+}
+
+/// A text without the words that hold a part of the URI: a user, a password, a host, a path, the value of an option.
+fn without(uri: &str, text: &str) -> String {
+    let after_scheme = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    let (place, options) = after_scheme.split_once('?').unwrap_or((after_scheme, ""));
+    let values = options.split('&').filter_map(|option| option.split_once('=').map(|(_, value)| value));
+    let parts = place.split(['/', ':', '@', ',']).chain(values).filter(|part| !part.is_empty());
+    let parts: Vec<_> = parts.filter(|part| !["true", "false"].contains(part)).collect();
+    let word = |word: &str| {
+        let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+        let tells = parts.iter().any(|part| bare == *part || (part.len() > 2 && word.contains(*part)));
+        if tells { "***".to_owned() } else { word.to_owned() }
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 impl From<Error> for OpenError {
     fn from(error: Error) -> Self {
         match (&*error.kind, code(&error)) {
+            (_, Some(UNAUTHORIZED)) if text(&error).contains("authentication") => Self::Credentials(text(&error)),
             (ErrorKind::Authentication { .. }, _) | (_, Some(AUTHENTICATION)) => Self::Credentials(text(&error)),
             (_, Some(UNAUTHORIZED)) => Self::Rights(text(&error)),
-            (ErrorKind::InvalidArgument { .. } | ErrorKind::InvalidTlsConfig { .. }, _) => Self::BadUri(text(&error)),
             (ErrorKind::ServerSelection { .. } | ErrorKind::Io(_) | ErrorKind::DnsResolve { .. }, _) => {
                 Self::Unreachable(text(&error))
             }
@@ -83,13 +105,18 @@ impl From<OpenError> for StoreError {
 pub(crate) fn text(error: &Error) -> String {
     match &*error.kind {
         ErrorKind::ServerSelection { message, .. } => selection(message),
-        ErrorKind::Command(refused) => format!("{} ({}, code {})", refused.message, refused.code_name, refused.code),
+        ErrorKind::Command(refused) => {
+            // Some messages go on with the whole command.
+            let said = refused.message.split(" { ").next().unwrap_or_default();
+            format!("{said} ({}, code {})", refused.code_name, refused.code)
+        }
         kind => kind.to_string(),
     }
 }
 
 fn selection(message: &str) -> String {
     let said = message.split("Error: ").skip(1).map(|rest| rest.split([',', '}', ']']).next().unwrap_or(rest).trim());
+    let said = said.map(|said| said.trim_start_matches("Kind: "));
     let mut said: Vec<_> = said.filter(|said| !said.is_empty()).collect();
     said.dedup();
     if said.is_empty() { "no server of the set is a primary".into() } else { said.join("; ") }
@@ -159,4 +186,31 @@ pub(crate) fn closed() -> StoreError {
 
 pub(crate) fn overdue() -> StoreError {
     StoreError::Unavailable("MongoDB did not answer in time".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_uri_is_told() {
+        let uri = "mongodb://me:secret@db.example:27018,other/admin?tlsCAFile=/etc/ca.pem&tls=true&replicaSet=rs7";
+        for (told, left) in [
+            ("invalid server address db.example:27018: no port", "invalid server address *** no port"),
+            ("cannot parse '/etc/ca.pem' (os error 2)", "cannot parse *** (os error 2)"),
+            ("user me, password secret: no", "user *** password *** no"),
+            ("the option tls is true, the set rs7", "the option tls is true, the set ***"),
+        ] {
+            assert_eq!(without(uri, told), left);
+        }
+    }
+
+    #[test]
+    fn of_a_failed_selection_what_each_host_said_is_told() {
+        let message = "Server selection timeout: No available servers. Topology: { Type: Unknown, Servers: [ { Address: \
+                       db.example:27018, Type: Unknown, Error: Kind: I/O error: Connection refused (os error 111), \
+                       labels: {} }, { Address: other:27017, Type: Unknown } ] }";
+        assert_eq!(selection(message), "I/O error: Connection refused (os error 111)");
+        assert_eq!(selection("Server selection timeout. Topology: { }"), "no server of the set is a primary");
+    }
 }

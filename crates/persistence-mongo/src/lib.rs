@@ -30,6 +30,7 @@ mod list;
 mod machine_doc;
 mod machines;
 mod migrations;
+mod numbers;
 mod queue;
 mod sequence;
 mod store;

@@ -115,9 +115,6 @@ impl MachineStore for Machines {
             }
             _ => None,
         };
-        let work = Arc::new(MachineCommit::new(self.0.clone(), commit));
-        let written = self.0.write(work.clone()).await;
-        work.tidy();
-        written
+        self.0.write(MachineCommit::new(self.0.clone(), commit)).await
     }
 }

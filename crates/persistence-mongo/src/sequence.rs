@@ -174,6 +174,11 @@ impl Sequence {
         Ok(numbers)
     }
 
+    /// What has a number.
+    pub(crate) async fn at(&self, number: i64) -> Result<Option<Document>, Error> {
+        self.events.find_one(doc! { "_id": key(self.world, number) }).await
+    }
+
     /// Whether a number from one on, up to another, is taken.
     pub(crate) async fn any_between(&self, from: i64, to: i64) -> Result<bool, Error> {
         let found = self.events.find_one(self.between(from, to)).projection(doc! { "_id": 0, "seq": 1 });

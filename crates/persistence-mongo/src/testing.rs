@@ -8,7 +8,7 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// A database that nobody else uses, at `CLOUDM_TEST_MONGODB_URI`.
 pub(crate) async fn fresh_database() -> Database {
-    let uri = std::env::var("CLOUDM_TEST_MONGODB_URI").expect("run the tests with `cargo xtask test`");
+    let uri = cloudm_testing_mongo::uri().expect("a MongoDB");
     let number = NUMBER.fetch_add(1, Ordering::SeqCst);
     let name = format!("cloudm-test-unit-{}-{number}", std::process::id());
     crate::connect::connect(&uri, &name).await.expect("a MongoDB to test against")

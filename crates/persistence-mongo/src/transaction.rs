@@ -1,8 +1,8 @@
 //! Transactions: tried again while that may help, and once in effect.
 //!
 //! A transaction that the database gives up for others', or loses with a member, did not happen and begins again. A commit
-//! whose answer was lost is asked for again: the database answers the same for the same transaction. Both end with the
-//! caller's patience.
+//! whose answer was lost is asked for again by the driver, and the database answers the same for the same transaction. Where
+//! that does not help, the work itself finds out whether it took effect. All of it ends with the caller's patience.
 
 use async_trait::async_trait;
 use cloudm_application::ports::StoreError;
@@ -24,6 +24,15 @@ pub(crate) trait Work: Send + Sync {
 
     /// Reads, checks and writes. It may be called again from the beginning, after what it did was undone.
     async fn run(&self, session: &mut ClientSession) -> Result<Self::Output, Stop<Self::Refusal>>;
+
+    /// What it came to, where its last attempt was committed although the answer to that was an error. Where it was not, it
+    /// MUST be certain that it never will be.
+    async fn took_effect(&self) -> Result<Option<Self::Output>, Error> {
+        Ok(None)
+    }
+
+    /// Told in the end: whether it was committed, as far as is known.
+    fn end(&self, _committed: bool) {}
 }
 
 /// Why work ended early.
@@ -50,46 +59,42 @@ impl<R: From<StoreError>> From<StoreError> for Stop<R> {
 pub(crate) async fn transact<W: Work>(database: &Database, work: &W) -> Result<W::Output, W::Refusal> {
     let fail = |error: Error| W::Refusal::from(store_error(&error));
     let mut session = database.client().start_session().await.map_err(fail)?;
-    for attempt in 0_u32.. {
-        session.start_transaction().with_options(options()).await.map_err(fail)?;
-        let error = match work.run(&mut session).await {
-            Ok(output) => match commit(&mut session).await {
-                Ok(()) => return Ok(output),
-                Err(error) => error,
-            },
-            Err(Stop::Refused(refusal)) => {
-                abort(&mut session).await;
-                return Err(refusal);
-            }
-            Err(Stop::Failed(error)) => {
-                abort(&mut session).await;
-                error
-            }
+    let mut attempt = 0;
+    loop {
+        let error = match try_once(&mut session, work).await {
+            Ok(output) => return Ok(output),
+            Err(Stop::Refused(refusal)) => return Err(refusal),
+            Err(Stop::Failed(error)) => error,
         };
-        if !is_transient(&error) {
+        // A commit of which nothing was known did not happen, once it is here.
+        if !is_transient(&error) && !is_unknown(&error) {
             return Err(fail(error));
         }
         tracing::debug!(attempt, error = crate::error::text(&error), "a transaction begins again");
         sleep(pause(attempt)).await;
+        attempt += 1;
     }
-    Err(StoreError::Unavailable("a transaction did not end".into()).into())
+}
+
+async fn try_once<W: Work>(session: &mut ClientSession, work: &W) -> Result<W::Output, Stop<W::Refusal>> {
+    session.start_transaction().with_options(options()).await?;
+    let output = match work.run(session).await {
+        Ok(output) => output,
+        Err(stop) => {
+            abort(session).await;
+            return Err(stop);
+        }
+    };
+    match session.commit_transaction().await {
+        Ok(()) => Ok(output),
+        // It may have happened, also where the error says otherwise: the driver asked for it twice, and that is the second
+        // answer.
+        Err(error) => work.took_effect().await?.ok_or(Stop::Failed(error)),
+    }
 }
 
 fn options() -> TransactionOptions {
     TransactionOptions::builder().read_concern(ReadConcern::snapshot()).write_concern(WriteConcern::majority()).build()
-}
-
-async fn commit(session: &mut ClientSession) -> Result<(), Error> {
-    for attempt in 0_u32.. {
-        match session.commit_transaction().await {
-            Err(error) if is_unknown(&error) && !is_transient(&error) => {
-                tracing::debug!(attempt, error = crate::error::text(&error), "a commit is asked for again");
-                sleep(pause(attempt)).await;
-            }
-            ended => return ended,
-        }
-    }
-    Ok(())
 }
 
 /// A transaction that cannot be ended ends by itself, on the database, when its time is over.

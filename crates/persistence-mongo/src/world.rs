@@ -62,11 +62,13 @@ struct Stored {
     #[serde(rename = "_id")]
     incarnation: ObjectId,
     record: Document,
-    /// The latest instant that a cluster was changed at, or that a server showed before it stopped. Machines' events
-    /// tell theirs themselves.
+    /// The latest instant that a server showed before it stopped. What is committed tells its own, in the sequence.
     high_water: DateTime,
     /// How many clusters there are.
     clusters: i64,
+    /// How often a cluster was made, changed or deleted. What all of them write keeps two of them apart, so that a name is
+    /// taken once.
+    cluster_writes: i64,
 }
 
 /// Stores the record of a new world.
@@ -76,6 +78,7 @@ pub(crate) async fn create(database: &Database, world: &World) -> Result<(), Err
         record: mongodb::bson::serialize_to_document(world)?,
         high_water: date(world.clock.now(0)),
         clusters: 0,
+        cluster_writes: 0,
     };
     records(database).insert_one(stored).await.map(drop)
 }
@@ -167,6 +170,7 @@ impl OpenWorld {
             let turn = world.base.queue.turn().await?;
             let written = timeout(PATIENCE, transact(&world.base.database, &work)).await;
             turn.end(written.is_ok());
+            work.end(matches!(written, Ok(Ok(_))));
             written.unwrap_or_else(|_| Err(overdue().into()))
         });
         writing.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a write did not end".into()).into()))

@@ -69,15 +69,6 @@ fn the_configuration_can_be_checked_and_shown() {
 }
 
 #[test]
-fn a_store_that_is_not_built_in_is_refused_by_serve() {
-    let directory = tempfile::tempdir().unwrap();
-    let variables = [("CLOUDM__STORE__KIND", "mongodb"), ("CLOUDM__STORE__URI", "mongodb://host")];
-    let refused = server(directory.path(), &variables).output().unwrap();
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused.stderr).contains("not built into this version"), "{refused:?}");
-}
-
-#[test]
 fn nobody_there_is_told_by_the_health_check() {
     let directory = tempfile::tempdir().unwrap();
     let unhealthy = server(directory.path(), &[("CLOUDM__HTTP__BIND", "127.0.0.1:9")]).arg("healthcheck").output();

@@ -14,8 +14,8 @@ mod running;
 mod set;
 
 pub use program::{PROGRAM, Program, secantus};
-pub use running::{Options, Running};
-pub use set::prepare;
+pub use running::{Options, PASSWORD, ROOT, Running};
+pub use set::{drop_database, prepare};
 
 /// The variable with the URI of a replica set to test against.
 pub const URI: &str = "CLOUDM_TEST_MONGODB_URI";

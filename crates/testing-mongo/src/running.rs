@@ -2,11 +2,18 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::set::{ready, wait};
+use crate::set::{add_user, ready, wait};
 use crate::{Error, Program};
+
+/// The name of the first user that is added.
+pub const ROOT: &str = "root";
+
+/// The password of all users that are added.
+pub const PASSWORD: &str = "a-password";
 
 /// How a server is started.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,8 +47,10 @@ impl Program {
         let port = options.port.map_or_else(free_port, Ok).map_err(not_started)?;
         let output = directory.join("output");
         let log = File::create(&output).map_err(not_started)?;
+        let key = directory.join("key");
+        write_key(&key).map_err(not_started)?;
         let mut command = Command::new(&self.path);
-        command.args(self.arguments(&data, port, options)).stdin(Stdio::null());
+        command.args(self.arguments(&data, port, options, key.to_str())).stdin(Stdio::null());
         command.stdout(log.try_clone().map_err(not_started)?).stderr(log);
         let process = command.spawn().map_err(not_started)?;
         let running = Running { process, port };
@@ -53,7 +62,7 @@ impl Program {
         }
     }
 
-    fn arguments(&self, data: &Path, port: u16, options: Options) -> Vec<String> {
+    fn arguments(&self, data: &Path, port: u16, options: Options, key: Option<&str>) -> Vec<String> {
         let data = data.display().to_string();
         let mut arguments = vec!["--port".into(), port.to_string()];
         let mut add = |more: &[&str]| arguments.extend(more.iter().copied().map(str::to_owned));
@@ -74,8 +83,17 @@ impl Program {
         if options.auth {
             add(&["--auth"]);
         }
+        if let Some(key) = &key.filter(|_| self.is_mongod() && options.auth && !options.standalone) {
+            add(&["--keyFile", key]);
+        }
         arguments
     }
+}
+
+/// The key with which members of a set know each other, as mongod asks for one where it asks for credentials.
+fn write_key(path: &Path) -> std::io::Result<()> {
+    fs::write(path, "a key that only tests use")?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
 }
 
 fn free_port() -> std::io::Result<u16> {
@@ -93,6 +111,23 @@ impl Running {
     /// Its URI.
     pub fn uri(&self) -> String {
         format!("mongodb://127.0.0.1:{}/", self.port)
+    }
+
+    /// Adds a user with this role on a database. The first one that is added must be a `root` on `admin`, and is who adds
+    /// the others.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn add_user(&self, name: &str, (role, database): (&str, &str)) -> Result<(), String> {
+        let first = role == "root";
+        let who = if first { String::new() } else { format!("{ROOT}:{PASSWORD}@") };
+        let uri = format!("mongodb://{who}127.0.0.1:{}/?directConnection=true", self.port);
+        add_user(uri, name, (role, database))
+    }
+
+    /// Its URI with a user that was added.
+    pub fn uri_of(&self, name: &str, password: &str) -> String {
+        format!("mongodb://{name}:{password}@127.0.0.1:{}/", self.port)
     }
 
     /// Where it listens.

@@ -9,6 +9,8 @@ use mongodb::error::Error;
 use mongodb::options::ClientOptions;
 use tokio::time::sleep;
 
+use crate::running::PASSWORD;
+
 /// How often it is looked whether the server answers, and then whether it is the primary.
 const LOOKS: usize = 300;
 
@@ -51,7 +53,28 @@ pub(crate) async fn ready(port: u16, member: bool) -> Result<(), Error> {
     last
 }
 
-/// Lets the server at this URI refuse what no index leads to, so that a test sees it.
+/// Adds a user with a role on a database.
+pub(crate) fn add_user(uri: String, name: &str, (role, database): (&str, &str)) -> Result<(), String> {
+    let role = doc! { "role": role, "db": database };
+    let add = doc! { "createUser": name, "pwd": PASSWORD, "roles": [role] };
+    let added = wait(async move { Client::with_uri_str(uri).await?.database("admin").run_command(add).await });
+    match added {
+        Some(answer) => answer.map(drop).map_err(|error: Error| error.to_string()),
+        None => Err("no runtime to ask it with".into()),
+    }
+}
+
+/// Drops a database, where its server answers.
+pub fn drop_database(uri: &str, name: &str) {
+    let (uri, name) = (uri.to_owned(), name.to_owned());
+    wait(async move {
+        let client = Client::with_uri_str(uri).await?;
+        client.database(&name).drop().await
+    });
+}
+
+/// Lets the server at this URI refuse what no index leads to, so that a test sees it, and end what a killed client left open
+/// after two seconds instead of a minute.
 ///
 /// # Errors
 /// What the server says.
@@ -59,7 +82,10 @@ pub fn prepare(uri: &str) -> Result<(), String> {
     let uri = uri.to_owned();
     let prepared = wait(async move {
         let client = Client::with_uri_str(uri).await?;
-        client.database("admin").run_command(doc! { "setParameter": 1, "notablescan": true }).await
+        client
+            .database("admin")
+            .run_command(doc! { "setParameter": 1, "notablescan": true, "transactionLifetimeLimitSeconds": 2 })
+            .await
     });
     match prepared {
         Some(answer) => answer.map(drop).map_err(|error: Error| error.to_string()),

@@ -29,7 +29,7 @@ fn checksums_are_as_ever() {
     assert_eq!(windows.checksum(), File { name: "a", text: "{\n}" }.checksum());
 }
 
-const CHECKSUM_1: &str = "ae89b79a8c4866e5e6e595252119e0b5c78163a341d7f5f7bae1b0b32fbd3159";
+const CHECKSUM_1: &str = "61e42b65107d5c51812c98470a7a0f45a19da43d6a6f373889eac3dc16e2e4a0";
 
 #[test]
 fn a_file_that_is_none_is_refused() {

@@ -1,9 +1,9 @@
 //! Databases to test in.
 
+use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, process, thread};
 
-use mongodb::Client;
+use cloudm_testing_mongo::{drop_database, uri};
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -18,8 +18,7 @@ pub(crate) struct Database {
 impl Database {
     /// A new one at `CLOUDM_TEST_MONGODB_URI`.
     pub(crate) fn fresh() -> Self {
-        let uri = env::var("CLOUDM_TEST_MONGODB_URI").expect("run the tests with `cargo xtask test`");
-        Self::at(uri)
+        Self::at(uri().expect("a MongoDB"))
     }
 
     /// A new one there.
@@ -31,17 +30,6 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let (uri, name) = (self.uri.clone(), self.name.clone());
-        // The test's own runtime cannot be waited for here.
-        let dropping = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                if let Ok(client) = Client::with_uri_str(&uri).await {
-                    // Where the server was stopped by the test, there is nothing to drop.
-                    let _ = client.database(&name).drop().await;
-                }
-            });
-        });
-        let _ = dropping.join();
+        drop_database(&self.uri, &self.name);
     }
 }

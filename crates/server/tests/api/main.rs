@@ -21,6 +21,7 @@ mod law_one;
 mod lists;
 mod machines;
 mod operations;
+mod shared;
 mod site;
 mod site_constants;
 mod spec;

@@ -17,6 +17,8 @@ use cloudm_application::testing::{CountingEntropy, ManualWall};
 use cloudm_domain::{Catalogue, Incarnation, Instant, Preset, Rate, Seed, WorldName};
 use cloudm_http_actix::HttpApi;
 use cloudm_persistence_embedded::{EmbeddedStore, Options};
+use cloudm_persistence_mongo::{self as mongo, MongoStore, Time};
+use cloudm_testing_mongo as testing_mongo;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
@@ -90,7 +92,16 @@ impl Site {
         Self::over(EmbeddedStore::open(options).unwrap(), preset, SEED, wall).await
     }
 
-    async fn over(store: Arc<EmbeddedStore>, preset: Preset, seed: u64, wall: Arc<ManualWall>) -> Self {
+    /// A new world of this preset in this database.
+    pub(crate) async fn mongo(uri: &str, database: &str, preset: Preset) -> Self {
+        let wall = Arc::new(ManualWall::new(START));
+        let (entropy, time) = (Arc::new(CountingEntropy::default()), Time::Shared(wall.clone()));
+        let options = mongo::Options { uri: uri.into(), database: database.into(), time, entropy };
+        Self::over(MongoStore::open(options).await.unwrap(), preset, SEED, wall).await
+    }
+
+    /// A new world of this preset in this store, or the one that is there.
+    pub(crate) async fn over(store: Arc<dyn Store>, preset: Preset, seed: u64, wall: Arc<ManualWall>) -> Self {
         let new = NewWorld {
             name: WorldName::default_world(),
             incarnation: Incarnation::from_bytes([1; 12]),
@@ -243,11 +254,18 @@ fn is_safe(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|c| c.is_ascii_alphanumeric() || b"._-".contains(&c))
 }
 
-/// Runs a test on a new world of this preset in memory, and on one in a directory.
+/// Runs a test on a new world of this preset in memory, on one in a directory and on one in MongoDB.
 pub(crate) async fn on_every_store(preset: Preset, test: impl AsyncFn(&Site)) {
     test(&Site::memory(preset).await).await;
     let directory = tempfile::tempdir().unwrap();
     let site = Site::open(directory.path(), preset, START).await;
     test(&site).await;
     site.store.close().await;
+
+    let (uri, name) = (testing_mongo::uri().unwrap(), directory.path().file_name().unwrap().to_string_lossy());
+    let database = format!("cloudm-test{}", name.replace('.', "-"));
+    let site = Site::mongo(&uri, &database, preset).await;
+    test(&site).await;
+    site.store.close().await;
+    testing_mongo::drop_database(&uri, &database);
 }

@@ -1,13 +1,12 @@
 //! Nothing acknowledged is lost, whatever is killed.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::client::Client;
-use crate::support::Server;
+use crate::client::{Answer, Client};
+use crate::support::Place;
 
 const KILLS: usize = 20;
 const CLIENTS: usize = 8;
@@ -16,27 +15,36 @@ const CLIENTS: usize = 8;
 const WRITES: usize = 60;
 
 /// What a client was told of a machine: its id and the body of the last acknowledged write.
-type Told = Vec<(String, Value)>;
+pub(crate) type Told = Vec<(String, Value)>;
 
-/// Writes until the server is gone: makes a machine, stops it, tags it, makes the next. What was under way when it went
-/// is not told.
-fn write_until_killed(client: &Client, prefix: &str, acknowledged: &AtomicUsize) -> Told {
+/// Writes until told to stop or the server is gone: makes a machine, stops it, tags it, makes the next. A write that was not
+/// acknowledged is not told, and its machine left alone from then on.
+pub(crate) fn write(client: &Client, prefix: &str, acknowledged: &AtomicUsize, stop: &AtomicBool) -> Told {
     let mut told = Told::new();
-    let count = || acknowledged.fetch_add(1, Ordering::SeqCst);
-    for number in 0.. {
+    let is_done = |answer: &Answer, expected| {
+        assert!([expected, 503].contains(&answer.status), "{answer:?}");
+        let done = answer.status == expected;
+        acknowledged.fetch_add(usize::from(done), Ordering::SeqCst);
+        done
+    };
+    let mut number = 0;
+    while !stop.load(Ordering::SeqCst) {
+        number += 1;
         let body = json!({"name": format!("{prefix}-{number}"), "cluster_name": "web"});
-        let Ok(answer) = client.try_send("POST", "/machines", &[], Some(&body)) else { break };
-        assert_eq!(answer.status, 201, "{answer:?}");
-        count();
-        let id = answer.json()["id"].as_str().unwrap().to_owned();
-        told.push((id.clone(), answer.json()));
+        let Ok(made) = client.try_send("POST", "/machines", &[], Some(&body)) else { break };
+        if !is_done(&made, 201) {
+            continue;
+        }
+        let id = made.json()["id"].as_str().unwrap().to_owned();
+        told.push((id.clone(), made.json()));
         let tags = json!({"tags": [format!("round:{prefix}")]});
         let writes =
             [("POST", format!("/machines/{id}?action=STOP"), None), ("PATCH", format!("/machines/{id}"), Some(&tags))];
         for (method, path, body) in writes {
             let Ok(answer) = client.try_send(method, &path, &[], body) else { return told };
-            assert_eq!(answer.status, 200, "{answer:?}");
-            count();
+            if !is_done(&answer, 200) {
+                break;
+            }
             told.last_mut().unwrap().1 = answer.json();
         }
     }
@@ -44,17 +52,16 @@ fn write_until_killed(client: &Client, prefix: &str, acknowledged: &AtomicUsize)
 }
 
 /// Runs a server under load and kills it; returns what the clients were told.
-fn round(directory: &Path, number: usize) -> Told {
-    let server = Server::start(directory, "embedded");
+fn round(place: &Place, number: usize) -> Told {
+    let server = place.start();
     if number == 0 {
         server.client().create_cluster();
     }
-    let acknowledged = AtomicUsize::new(0);
-    let acknowledged = &acknowledged;
+    let (acknowledged, never) = (&AtomicUsize::new(0), &AtomicBool::new(false));
     thread::scope(|scope| {
         let writers: Vec<_> = (0..CLIENTS)
             .map(|client| (server.client(), format!("m{number}-{client}")))
-            .map(|(client, prefix)| scope.spawn(move || write_until_killed(&client, &prefix, acknowledged)))
+            .map(|(client, prefix)| scope.spawn(move || write(&client, &prefix, acknowledged, never)))
             .collect();
         while acknowledged.load(Ordering::SeqCst) < WRITES {
             thread::yield_now();
@@ -65,7 +72,7 @@ fn round(directory: &Path, number: usize) -> Told {
 }
 
 /// Checks that a machine is as its client was told, or one unanswered write further on.
-fn check(client: &Client, id: &str, told: &Value) {
+pub(crate) fn check(client: &Client, id: &str, told: &Value) {
     let machine = client.machine(id);
     let version = client.check_chain(id);
     let known = told["version"].as_u64().unwrap();
@@ -75,14 +82,12 @@ fn check(client: &Client, id: &str, told: &Value) {
     }
 }
 
-#[test]
-fn every_acknowledged_write_outlives_twenty_kills() {
-    let directory = tempfile::tempdir().unwrap();
+fn survive_kills(place: &Place) {
     let mut told = Told::new();
     for number in 0..KILLS {
-        told.extend(round(directory.path(), number));
+        told.extend(round(place, number));
     }
-    let server = Server::start(directory.path(), "embedded");
+    let server = place.start();
     let client = server.client();
     assert!(told.len() >= KILLS, "{}", told.len());
     for (id, told) in &told {
@@ -91,9 +96,24 @@ fn every_acknowledged_write_outlives_twenty_kills() {
 }
 
 #[test]
+fn every_acknowledged_write_outlives_twenty_kills() {
+    survive_kills(&Place::new("embedded"));
+}
+
+#[test]
+fn every_acknowledged_write_to_mongodb_outlives_twenty_kills() {
+    survive_kills(&Place::new("mongodb"));
+}
+
+#[test]
 fn everything_is_there_after_a_clean_stop() {
-    let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(directory.path(), "embedded");
+    for store in ["embedded", "mongodb"] {
+        stop_and_look(&Place::new(store));
+    }
+}
+
+fn stop_and_look(place: &Place) {
+    let server = place.start();
     let client = server.client();
     client.create_cluster();
     let id = client.create_machine("web-1");
@@ -101,7 +121,7 @@ fn everything_is_there_after_a_clean_stop() {
     server.terminate();
     assert!(server.wait().success());
 
-    let server = Server::start(directory.path(), "embedded");
+    let server = place.start();
     assert_eq!(server.client().machine(&id), machine);
     assert_eq!(server.client().get("/machines").json(), list);
 }

@@ -9,6 +9,8 @@
 mod client;
 mod crash;
 mod drain;
+mod mongo_outage;
+mod mongo_start;
 mod races;
 mod start;
 mod support;

@@ -4,24 +4,25 @@ use std::sync::Barrier;
 
 use serde_json::json;
 
-use crate::support::{STORES, Server, race};
+use crate::client::Client;
+use crate::support::{Place, STORES, Server, race};
 
-/// Runs the same race on every store.
-fn on_every_store(test: impl Fn(&Server)) {
+/// Runs the same race on every store, and where servers can share one, split over two.
+fn on_every_store(test: impl Fn(&[Server], &Client)) {
     for store in STORES {
-        let directory = tempfile::tempdir().unwrap();
-        let server = Server::start(directory.path(), store);
-        server.client().create_cluster();
-        test(&server);
+        let place = Place::new(store);
+        let servers = place.start_together();
+        let client = servers[0].client();
+        client.create_cluster();
+        test(&servers, &client);
     }
 }
 
 #[test]
 fn start_and_stop_raced_by_64_make_one_chain_of_events() {
-    on_every_store(|server| {
-        let client = server.client();
+    on_every_store(|servers, client| {
         let id = client.create_machine("contested");
-        let statuses = race(server, 64, |client, number| {
+        let statuses = race(servers, 64, |client, number| {
             let act = |turn| {
                 let action = if (number + turn) % 2 == 0 { "START" } else { "STOP" };
                 client.send("POST", &format!("/machines/{id}?action={action}"), &[], None).status
@@ -36,17 +37,17 @@ fn start_and_stop_raced_by_64_make_one_chain_of_events() {
 
 #[test]
 fn one_of_64_creators_of_a_name_wins() {
-    on_every_store(|server| {
+    on_every_store(|servers, client| {
         for resource in ["machines", "clusters"] {
             let body = match resource {
                 "machines" => json!({"name": "wanted", "cluster_name": "web"}),
                 _ => json!({"name": "wanted", "region_code": "B"}),
             };
-            let mut statuses = race(server, 64, |client, _| client.post(&format!("/{resource}"), &body).status);
+            let mut statuses = race(servers, 64, |client, _| client.post(&format!("/{resource}"), &body).status);
             statuses.sort_unstable();
             let expected = [vec![201], vec![409; 63]].concat();
             assert_eq!(statuses, expected, "{resource}");
-            let found = server.client().get(&format!("/{resource}?name=wanted")).json();
+            let found = client.get(&format!("/{resource}?name=wanted")).json();
             assert_eq!(found["items"].as_array().unwrap().len(), 1, "{resource}");
         }
     });
@@ -54,12 +55,11 @@ fn one_of_64_creators_of_a_name_wins() {
 
 #[test]
 fn conditional_updates_count_in_the_version() {
-    on_every_store(|server| {
-        let client = server.client();
+    on_every_store(|servers, client| {
         let id = client.create_machine("counted");
         let path = format!("/machines/{id}");
         let before = client.machine(&id)["version"].as_u64().unwrap();
-        let won = race(server, 32, |client, number| {
+        let won = race(servers, 32, |client, number| {
             let update = |turn| {
                 let etag = client.get(&path).header("etag").to_owned();
                 let body = json!({"tags": [format!("by:{number}"), format!("turn:{turn}")]});
@@ -79,12 +79,11 @@ fn conditional_updates_count_in_the_version() {
 fn a_hundred_keys_have_a_hundred_effects_and_one_answer_each() {
     const KEYS: usize = 100;
     const COPIES: usize = 20;
-    on_every_store(|server| {
-        let client = server.client();
+    on_every_store(|servers, client| {
         let id = client.create_machine("rebooted");
         let before = client.machine(&id)["version"].as_u64().unwrap();
         let together = Barrier::new(COPIES);
-        let answers = race(server, COPIES, |client, _| {
+        let answers = race(servers, COPIES, |client, _| {
             let send = |key| {
                 together.wait();
                 let key = format!("key-{key}");
@@ -96,5 +95,37 @@ fn a_hundred_keys_have_a_hundred_effects_and_one_answer_each() {
         assert!(first.iter().all(|(status, ..)| *status == 200), "{first:?}");
         assert!(answers.iter().all(|others| others == first));
         assert_eq!(client.check_chain(&id), before + 2 * KEYS as u64, "each effect is two events");
+    });
+}
+
+#[test]
+fn no_machine_is_made_in_a_cluster_that_is_deleted() {
+    const ROUNDS: usize = 100;
+    const CREATORS: usize = 32;
+    on_every_store(|servers, client| {
+        for round in 0..ROUNDS {
+            let cluster = format!("doomed-{round}");
+            let made = client.post("/clusters", &json!({"name": cluster, "region_code": "A"})).json();
+            let path = format!("/clusters/{}", made["id"].as_str().unwrap());
+            // The one who deletes is not always among the first.
+            let deleter = round % (CREATORS + 1);
+            let statuses = race(servers, CREATORS + 1, |client, number| {
+                if number == deleter {
+                    return client.send("DELETE", &path, &[], None).status;
+                }
+                client.post("/machines", &json!({"name": format!("m-{number}"), "cluster_name": cluster})).status
+            });
+            let made = statuses.iter().filter(|status| **status == 201).count();
+            let listed = client.get(&format!("/machines?name=m-*&page_size=1000&cluster={cluster}")).json();
+            assert_eq!(listed["items"].as_array().unwrap().len(), made, "{statuses:?}");
+            match statuses[deleter] {
+                204 => assert_eq!((made, client.get(&path).status), (0, 404), "{statuses:?}"),
+                409 => assert_eq!((made, client.get(&path).status), (CREATORS, 200), "{statuses:?}"),
+                _ => panic!("{statuses:?}"),
+            }
+            let expected = if made == 0 { 422 } else { 201 };
+            let others = statuses.iter().enumerate().filter(|(number, _)| *number != deleter);
+            assert!(others.into_iter().all(|(_, status)| *status == expected), "{statuses:?}");
+        }
     });
 }

@@ -6,10 +6,61 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Barrier;
 use std::thread;
 
+use cloudm_testing_mongo as testing_mongo;
+use tempfile::TempDir;
+
 use crate::client::Client;
 
-/// The kinds of store that a server opens by itself.
-pub(crate) const STORES: [&str; 2] = ["embedded", "memory"];
+/// The kinds of store.
+pub(crate) const STORES: [&str; 3] = ["embedded", "memory", "mongodb"];
+
+/// Where servers keep their worlds in a test: a directory of its own, and a database of its own in MongoDB.
+pub(crate) struct Place {
+    directory: TempDir,
+    store: &'static str,
+    uri: String,
+}
+
+impl Place {
+    /// A place for this kind of store. With MongoDB, it is the one that the tests share.
+    pub(crate) fn new(store: &'static str) -> Self {
+        let uri = if store == "mongodb" { testing_mongo::uri().unwrap() } else { String::new() };
+        Self { directory: tempfile::tempdir().unwrap(), store, uri }
+    }
+
+    /// A place in the MongoDB at this URI.
+    pub(crate) fn at(uri: String) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), store: "mongodb", uri }
+    }
+
+    /// Starts a server here.
+    pub(crate) fn start(&self) -> Server {
+        let place = [("CLOUDM__STORE__URI", self.uri.clone()), ("CLOUDM__STORE__DATABASE", self.database())];
+        Server::start_with(self.directory.path(), self.store, &place)
+    }
+
+    /// Starts as many servers at the same moment as can share this place: two in MongoDB.
+    pub(crate) fn start_together(&self) -> Vec<Server> {
+        let count = if self.store == "mongodb" { 2 } else { 1 };
+        thread::scope(|scope| {
+            let starts: Vec<_> = (0..count).map(|_| scope.spawn(|| self.start())).collect();
+            starts.into_iter().map(|start| start.join().unwrap()).collect()
+        })
+    }
+
+    /// The name of the database: that of the directory, which nobody else has.
+    fn database(&self) -> String {
+        format!("cloudm-test{}", self.directory.path().file_name().unwrap().to_str().unwrap().replace('.', "-"))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.store == "mongodb" {
+            testing_mongo::drop_database(&self.uri, &self.database());
+        }
+    }
+}
 
 /// A server process. It is killed when it is dropped.
 pub(crate) struct Server {
@@ -22,6 +73,10 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a free port with its data in this directory, and waits for its banner.
     pub(crate) fn start(directory: &Path, store: &str) -> Self {
+        Self::start_with(directory, store, &[])
+    }
+
+    fn start_with(directory: &Path, store: &str, environment: &[(&str, String)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_cloudm-server"))
             .current_dir(directory)
             .env_clear()
@@ -30,6 +85,7 @@ impl Server {
                 ("CLOUDM__STORE__KIND", store),
                 ("CLOUDM__LOG__LEVEL", "warn"),
             ])
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -73,13 +129,14 @@ impl Drop for Server {
     }
 }
 
-/// Lets `count` clients, each with connections of its own, begin at the same moment; returns what each did.
-pub(crate) fn race<T: Send>(server: &Server, count: usize, act: impl Fn(&Client, usize) -> T + Sync) -> Vec<T> {
+/// Lets `count` clients, each with connections of its own, begin at the same moment, at one server after the other; returns
+/// what each did.
+pub(crate) fn race<T: Send>(servers: &[Server], count: usize, act: impl Fn(&Client, usize) -> T + Sync) -> Vec<T> {
     let barrier = Barrier::new(count);
     let (act, barrier) = (&act, &barrier);
     thread::scope(|scope| {
-        let run = |number| {
-            let client = server.client();
+        let run = |number: usize| {
+            let client = servers[number % servers.len()].client();
             scope.spawn(move || {
                 barrier.wait();
                 act(&client, number)
