@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::collections;
 use crate::document::{damaged, key, limit, millis, number};
 use crate::error::is_duplicate;
+use crate::transaction::{Stop, Work};
 use crate::world::OpenWorld;
 
 /// An answer as it is stored.
@@ -84,18 +85,31 @@ impl AnswerStore for Answers {
     }
 
     async fn purge(&self, wall: WallMillis, most: usize) -> Result<usize, StoreError> {
-        let kept: Collection<Document> = self.0.collection(collections::ANSWERS);
-        let expired = doc! { "w": self.0.id(), "expires_at": { "$lte": millis(wall) } };
-        let purge = async {
-            let order = doc! { "expires_at": 1 };
-            let found = kept.find(expired.clone()).sort(order).limit(limit(most)).projection(doc! { "_id": 1 }).await?;
-            let found: Vec<Document> = found.try_collect().await?;
-            let ids: Vec<_> = found.iter().filter_map(|answer| answer.get_str("_id").ok().map(str::to_owned)).collect();
-            let still_expired = doc! { "_id": { "$in": ids }, "expires_at": { "$lte": millis(wall) } };
-            kept.delete_many(still_expired).await
-        };
-        let deleted = self.0.base().ask(purge).await?.deleted_count;
-        Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
+        let purging = Purging { world: self.0.clone(), until: millis(wall), most: limit(most) };
+        Ok(usize::try_from(self.0.write(purging).await?).unwrap_or(usize::MAX))
+    }
+}
+
+/// The dropping of answers that have expired. In a transaction, for a deletion of many is not repeated otherwise.
+struct Purging {
+    world: Arc<OpenWorld>,
+    until: DateTime,
+    most: i64,
+}
+
+#[async_trait]
+impl Work for Purging {
+    type Output = u64;
+    type Refusal = StoreError;
+
+    async fn run(&self, session: &mut ClientSession) -> Result<u64, Stop<StoreError>> {
+        let kept: Collection<Document> = self.world.collection(collections::ANSWERS);
+        let expired = doc! { "w": self.world.id(), "expires_at": { "$lte": self.until } };
+        let found = kept.find(expired).sort(doc! { "expires_at": 1 }).limit(self.most).projection(doc! { "_id": 1 });
+        let mut found = found.session(&mut *session).await?;
+        let found: Vec<Document> = found.stream(session).try_collect().await?;
+        let ids: Vec<_> = found.iter().filter_map(|answer| answer.get_str("_id").ok()).collect();
+        Ok(kept.delete_many(doc! { "_id": { "$in": ids } }).session(session).await?.deleted_count)
     }
 }
 

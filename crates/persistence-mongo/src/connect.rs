@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
-use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, SelectionCriteria, ServerAddress, WriteConcern};
+use mongodb::options::{
+    Acknowledgment, ClientOptions, ReadConcern, SelectionCriteria, ServerAddress, ServerMonitoringMode, WriteConcern,
+};
 use mongodb::{Client, Database};
 
 use crate::error::OpenError;
@@ -15,6 +17,9 @@ const SELECTION: Duration = Duration::from_secs(2);
 
 /// How often a server that starts looks for its database, which may start together with it, or elect.
 const LOOKS: u32 = 5;
+
+/// How often each member is asked how it is.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Connections to each member, unless the URI says.
 const CONNECTIONS: u32 = 64;
@@ -37,6 +42,9 @@ async fn options(uri: &str) -> Result<ClientOptions, Error> {
     options.app_name.get_or_insert_with(|| "cloudm".into());
     options.server_selection_timeout.get_or_insert(SELECTION);
     options.connect_timeout.get_or_insert(SELECTION);
+    options.heartbeat_freq.get_or_insert(HEARTBEAT);
+    // A member that said that it cannot is asked anew at once, instead of waited for until it tells by itself.
+    options.server_monitoring_mode.get_or_insert(ServerMonitoringMode::Poll);
     options.max_pool_size.get_or_insert(CONNECTIONS);
     // Not for the URI to say: everything that a store promises rests on these.
     options.read_concern = Some(ReadConcern::majority());

@@ -72,7 +72,7 @@ impl Program {
                 add(&["--replSet", "rs0"]);
             }
         } else {
-            add(&["--storage-path", &data, "--host", "127.0.0.1"]);
+            add(&["--storage-path", &data, "--host", "127.0.0.1", "--enable-test-commands"]);
             if options.durable {
                 add(&["--sync-on-commit"]);
             }

@@ -12,6 +12,7 @@ const REQUESTS: [&str; 2] = ["../shared/seed/requests.sh", ".ci/requests.sh"];
 pub(crate) fn run() -> Result<()> {
     style()?;
     dependencies()?;
+    command::run(".ci/compose", &[])?;
     // Someone who embeds the domain gets it without any of its features.
     cargo(&["build", "--package", "cloudm-domain", "--no-default-features"])?;
     crate::test::run()?;

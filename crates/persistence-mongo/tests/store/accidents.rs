@@ -1,0 +1,145 @@
+//! Accidents at every command of every way to write: the effect is there once, and the answer says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloudm_application::ports::Store;
+use cloudm_application::testing::{CountingEntropy, ManualWall};
+use cloudm_persistence_mongo::{MongoStore, Options, Time};
+use cloudm_testing_mongo::{self as testing, Program, Running};
+use futures_util::future::join_all;
+use mongodb::Client;
+use mongodb::bson::doc;
+use tempfile::TempDir;
+
+use crate::proxy::{Accident, Proxy};
+use crate::writes::{Trial, Way};
+
+/// A MongoDB that nobody else uses, and a store in it that nothing happens to.
+struct Site {
+    running: Running,
+    _directory: TempDir,
+    store: Arc<dyn Store>,
+}
+
+async fn open(uri: String) -> Arc<dyn Store> {
+    let (time, entropy) =
+        (Time::Shared(Arc::new(ManualWall::new(1_900_000_000_000))), Arc::new(CountingEntropy::default()));
+    MongoStore::open(Options { uri, database: "accidents".into(), time, entropy }).await.unwrap()
+}
+
+impl Site {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let running = Program::from_env().unwrap().start(directory.path(), testing::Options::default()).unwrap();
+        let store = open(running.uri()).await;
+        Self { running, _directory: directory, store }
+    }
+
+    /// The commands of one way to write.
+    async fn commands(&self, way: Way, number: u32) -> Vec<String> {
+        let proxy = Proxy::to(self.running.port()).await;
+        let trial = Trial::prepare(self.store.as_ref(), way, number).await;
+        let store = open(proxy.uri()).await;
+        let ports = trial.ready(store.as_ref()).await;
+        proxy.passed();
+        trial.write(store.as_ref(), ports.as_ref()).await.unwrap();
+        proxy.passed()
+    }
+
+    /// Lets an accident happen at one command of a write.
+    async fn try_accident(&self, way: Way, command: usize, accident: Accident, number: u32) {
+        let proxy = Proxy::to(self.running.port()).await;
+        let trial = Trial::prepare(self.store.as_ref(), way, number).await;
+        let store = open(proxy.uri()).await;
+        let ports = trial.ready(store.as_ref()).await;
+        proxy.set_up(command, accident);
+        let written = trial.write(store.as_ref(), ports.as_ref()).await;
+        assert!(!proxy.is_set_up(), "{way:?} has no command {command}");
+        assert_eq!(written, Ok(()), "{way:?}: {accident:?} at command {command} of {:?}", proxy.passed());
+        trial.check(self.store.as_ref()).await;
+    }
+
+    /// Each command of each way to write, numbered.
+    async fn everything(&self) -> Vec<(u32, Way, usize)> {
+        let mut everything = Vec::new();
+        for (number, way) in (1_000_000..).zip(Way::ALL) {
+            let commands = self.commands(way, number).await;
+            assert!(!commands.is_empty(), "{way:?}");
+            everything.extend((0..commands.len()).map(|command| (way, command)));
+        }
+        (0..).zip(everything).map(|(number, (way, command))| (number, way, command)).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_closed_before_a_command() {
+    let site = Site::start().await;
+    for (number, way, command) in site.everything().await {
+        site.try_accident(way, command, Accident::ClosedBefore, number).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_closed_after_a_command() {
+    let site = Site::start().await;
+    for (number, way, command) in site.everything().await {
+        site.try_accident(way, command, Accident::ClosedAfter, number).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_is_stalled() {
+    let site = Site::start().await;
+    let stalled = Accident::Stalled(Duration::from_secs(3));
+    let everything = site.everything().await;
+    // All at the same time, for each takes as long as it is stalled.
+    for some in everything.chunks(24) {
+        join_all(some.iter().map(|(number, way, command)| site.try_accident(*way, *command, stalled, *number))).await;
+    }
+}
+
+/// Lets the database answer the next command of this name with a code.
+async fn fail_next(client: &Client, command: &str, code: i32) {
+    let data = doc! { "failCommands": [command], "errorCode": code, "appName": "accidents" };
+    let fail = doc! { "configureFailPoint": "failCommand", "mode": { "times": 1 }, "data": data };
+    client.database("admin").run_command(fail).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_is_answered_with_a_code() {
+    let site = Site::start().await;
+    let client = Client::with_uri_str(site.running.uri()).await.unwrap();
+    let proxy = Proxy::to(site.running.port()).await;
+    let store = open(format!("{}&appName=accidents", proxy.uri())).await;
+    let mut number = 0;
+    for way in Way::ALL {
+        let undisturbed = site.commands(way, 1_000_000 + number).await;
+        let mut commands = undisturbed.clone();
+        commands.sort_unstable();
+        commands.dedup();
+        for command in &commands {
+            // Shutting down, in conflict, no primary any more, interrupted by a shutdown.
+            for code in [91, 112, 10107, 11600] {
+                number += 1;
+                let trial = Trial::prepare(site.store.as_ref(), way, number).await;
+                let ports = trial.ready(store.as_ref()).await;
+                fail_next(&client, command, code).await;
+                proxy.passed();
+                let mut written = trial.write(store.as_ref(), ports.as_ref()).await;
+                if written.is_err() && code == 112 {
+                    // No server says so outside of a transaction, and nobody tries again there; then nothing was done, and
+                    // the same can be done anew.
+                    written = trial.write(store.as_ref(), ports.as_ref()).await;
+                }
+                assert_eq!(written, Ok(()), "{way:?}: {command} answered with {code}");
+                let passed = proxy.passed();
+                assert!(
+                    passed.len() > undisturbed.len(),
+                    "{way:?}: {command} was not answered with {code}: {passed:?}"
+                );
+                trial.check(site.store.as_ref()).await;
+            }
+        }
+    }
+}

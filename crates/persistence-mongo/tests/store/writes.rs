@@ -1,0 +1,156 @@
+//! Every way to write, each tried on a world of its own.
+
+use cloudm_application::ports::{ClusterCommit, ClusterWrite, Commit, NewWorld, Store, WorldPorts};
+use cloudm_domain::{Cluster, Incarnation, Machine, Preset, Rules};
+use cloudm_persistence_contract::builders::{
+    self, FOREVER, answer, cluster, create, draft, events, new_world, remove, renamed, touched, update,
+};
+
+/// A way to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    MakeWorld,
+    CreateCluster,
+    EditCluster,
+    DeleteCluster,
+    CreateMachine,
+    UpdateMachine,
+    RenameMachine,
+    RemoveMachine,
+    KeepAnswer,
+    PurgeAnswers,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::MakeWorld,
+        Self::CreateCluster,
+        Self::EditCluster,
+        Self::DeleteCluster,
+        Self::CreateMachine,
+        Self::UpdateMachine,
+        Self::RenameMachine,
+        Self::RemoveMachine,
+        Self::KeepAnswer,
+        Self::PurgeAnswers,
+    ];
+}
+
+/// A world in which one write is tried.
+pub(crate) struct Trial {
+    way: Way,
+    new: NewWorld,
+    web: Cluster,
+    machine: Machine,
+    rules: Rules,
+}
+
+/// The key of the answer that each write of a machine or cluster keeps.
+const KEY: &str = "key";
+
+impl Trial {
+    /// Makes a world with what the write needs, through a store that nothing happens to.
+    pub(crate) async fn prepare(store: &dyn Store, way: Way, number: u32) -> Self {
+        let mut incarnation = [7; 12];
+        incarnation[..4].copy_from_slice(&number.to_be_bytes());
+        let name = format!("world-{number}").parse().unwrap();
+        let new = NewWorld { name, incarnation: Incarnation::from_bytes(incarnation), ..new_world("any", 1) };
+        let rules = Rules::new(builders::seed(), Preset::Instant.behaviour());
+        let web = cluster("web");
+        let made = draft(&web, "a").made(&rules);
+        let trial = Self { way, new, web, machine: made.machine.clone(), rules };
+        if way == Way::MakeWorld {
+            return trial;
+        }
+        let ports = store.ensure_world(trial.new.clone()).await.unwrap();
+        if way != Way::CreateCluster {
+            let write = ClusterWrite::Create(trial.web.clone());
+            ports.clusters.commit(ClusterCommit { write, keep: None }).await.unwrap();
+        }
+        if [Way::UpdateMachine, Way::RenameMachine, Way::RemoveMachine].contains(&way) {
+            ports.machines.commit(create(made)).await.unwrap();
+        }
+        if way == Way::PurgeAnswers {
+            assert!(ports.answers.keep(answer("old", 100), 0).await.unwrap());
+        }
+        trial
+    }
+
+    async fn open(&self, store: &dyn Store) -> WorldPorts {
+        store.open_world(&self.new.name).await.unwrap().unwrap()
+    }
+
+    /// Opens the world through the store that things happen to.
+    pub(crate) async fn ready(&self, store: &dyn Store) -> Option<WorldPorts> {
+        if self.way == Way::MakeWorld { None } else { Some(self.open(store).await) }
+    }
+
+    /// Writes.
+    pub(crate) async fn write(&self, store: &dyn Store, ports: Option<&WorldPorts>) -> Result<(), String> {
+        let Some(ports) = ports else {
+            return store.ensure_world(self.new.clone()).await.map(drop).map_err(|error| error.to_string());
+        };
+        let keep = Some(answer(KEY, FOREVER));
+        let cluster = |write| ClusterCommit { write, keep: keep.clone() };
+        let commit = |commit: Commit| Commit { keep: keep.clone(), ..commit };
+        let (web, machine) = (&self.web, &self.machine);
+        let written = match self.way {
+            Way::MakeWorld => return Err("there is none yet".into()),
+            Way::CreateCluster => return text(ports.clusters.commit(cluster(ClusterWrite::Create(web.clone()))).await),
+            Way::EditCluster => {
+                let write = ClusterWrite::Update { expected: 1, cluster: renamed(web, "front") };
+                return text(ports.clusters.commit(cluster(write)).await);
+            }
+            Way::DeleteCluster => {
+                let write = ClusterWrite::Delete { id: web.id, expected: 1 };
+                return text(ports.clusters.commit(cluster(write)).await);
+            }
+            Way::KeepAnswer => {
+                let kept = ports.answers.keep(answer(KEY, FOREVER), 0).await;
+                return kept.map_err(|error| error.to_string()).map(|kept| assert!(kept));
+            }
+            Way::PurgeAnswers => {
+                return ports.answers.purge(100, 10).await.map(drop).map_err(|error| error.to_string());
+            }
+            Way::CreateMachine => create(draft(web, "a").made(&self.rules)),
+            Way::UpdateMachine => update(machine, touched(machine, &self.rules)),
+            Way::RenameMachine => update(machine, builders::named(machine, "b", &self.rules)),
+            Way::RemoveMachine => remove(machine, touched(machine, &self.rules).events),
+        };
+        text(ports.machines.commit(commit(written)).await)
+    }
+
+    /// Looks through a store that nothing happens to: the effect is there, once and whole.
+    pub(crate) async fn check(&self, store: &dyn Store) {
+        let ports = self.open(store).await;
+        let kept = ports.answers.get(KEY, 0).await.unwrap().is_some();
+        assert_eq!(kept, ![Way::MakeWorld, Way::PurgeAnswers].contains(&self.way));
+        let clusters = ports.clusters.all().await.unwrap();
+        let found = ports.machines.get(self.machine.id).await.unwrap();
+        let happened = ports.events.page(&events(None, None, 100)).await.unwrap().events;
+        let versions: Vec<_> = happened.iter().map(|one| one.event.version).collect();
+        let after = |more: u64| (1..=self.machine.version + more).collect::<Vec<_>>();
+        match self.way {
+            Way::MakeWorld => {
+                assert_eq!(ports.world.read().await.unwrap().world.incarnation, self.new.incarnation);
+            }
+            Way::CreateCluster | Way::KeepAnswer => assert_eq!(*clusters[0], self.web),
+            Way::EditCluster => assert_eq!(*clusters[0], renamed(&self.web, "front")),
+            Way::DeleteCluster => assert!(clusters.is_empty() && ports.clusters.id_used(self.web.id).await.unwrap()),
+            Way::PurgeAnswers => assert_eq!(ports.answers.get("old", 0).await.unwrap(), None),
+            Way::CreateMachine => assert_eq!((found.unwrap().machine, versions), (self.machine.clone(), after(0))),
+            Way::UpdateMachine => {
+                let touched = touched(&self.machine, &self.rules).machine;
+                assert_eq!((found.unwrap().machine, versions), (touched, after(1)));
+            }
+            Way::RenameMachine => {
+                assert_eq!((found.unwrap().machine.name.as_str(), versions), ("b", after(1)));
+            }
+            Way::RemoveMachine => assert_eq!((found, versions), (None, after(1))),
+        }
+    }
+}
+
+fn text<E: std::fmt::Display>(written: Result<(), E>) -> Result<(), String> {
+    written.map_err(|error| error.to_string())
+}
