@@ -24,11 +24,11 @@ pub(crate) struct MachinePatchBody {
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = String, required = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", example = "web-2")]
     name: Option<Name>,
-    /// Its new tags, none twice, in place of all it had.
+    /// Its new tags, none twice, in place of all it had; null takes them away.
     #[serde(default, deserialize_with = "or_default")]
     #[schema(value_type = Vec<TagText>, required = false, max_items = 50, example = json!(["tag2"]))]
     tags: Option<Tags>,
-    /// What it is to refuse.
+    /// What it is to refuse; null takes all protection away.
     #[serde(default, deserialize_with = "protection")]
     #[schema(value_type = ProtectionPatchBody, required = false)]
     protection: Option<ProtectionPatchBody>,
