@@ -1,8 +1,11 @@
 //! What a server does without being asked: it settles what is due and drops expired answers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use cloudm_domain::Rate;
+
+use crate::cloud::Cloud;
 use crate::error::Error;
 use crate::ports::{AnswerStore, WorldStore};
 use crate::settler::Settler;
@@ -13,6 +16,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// The shortest, so that a fast clock does not keep a core busy.
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 
+/// The wait where time stands still: nothing comes to be due, unless somebody moves the clock, who settles it then.
+const PAUSED_WAIT: Duration = Duration::from_secs(5);
+
 /// How many looks there are between two rounds of dropping expired answers.
 const LOOKS_BETWEEN_PURGES: u32 = 60;
 
@@ -20,34 +26,40 @@ const LOOKS_BETWEEN_PURGES: u32 = 60;
 const PURGE_LIMIT: usize = 10_000;
 
 /// The work of a server for one world that no request asks for.
-pub struct Background {
+pub(crate) struct Background {
     pub(crate) world: Arc<dyn WorldStore>,
     pub(crate) answers: Arc<dyn AnswerStore>,
     pub(crate) settler: Settler,
 }
 
-impl Background {
-    /// Works until it is dropped. A failing store is logged and tried again.
-    pub async fn run(&self) {
-        for look in 0_u32.. {
-            let round = async {
-                if look % LOOKS_BETWEEN_PURGES == 0 {
-                    self.purge().await?;
-                }
-                self.settle().await
-            };
-            let wait = round.await.unwrap_or_else(|error| {
+/// Works for a world until nobody uses it any more, or it is gone.
+pub(crate) async fn run(cloud: Weak<Cloud>) {
+    for look in 0_u32.. {
+        let Some(cloud) = cloud.upgrade() else { return };
+        let waited = match cloud.background.look(look).await {
+            Ok(wait) => wait,
+            Err(error) if error.is_gone() => return,
+            Err(error) => {
                 tracing::warn!(%error, "background work failed; it is tried again");
                 LONGEST_WAIT
-            });
-            tokio::time::sleep(wait).await;
-        }
+            }
+        };
+        drop(cloud);
+        tokio::time::sleep(waited).await;
     }
+}
 
-    /// Settles what is due and says how long to wait.
-    async fn settle(&self) -> Result<Duration, Error> {
+impl Background {
+    /// Does what is to be done now; says how long there is nothing to do.
+    async fn look(&self, look: u32) -> Result<Duration, Error> {
+        if look.is_multiple_of(LOOKS_BETWEEN_PURGES) {
+            self.purge().await?;
+        }
         if !self.settler.run_once().await? {
             return Ok(SHORTEST_WAIT);
+        }
+        if self.world.read().await?.world.clock.rate() == Rate::PAUSED {
+            return Ok(PAUSED_WAIT);
         }
         let next = self.settler.next_in().await?.map(Duration::from_millis);
         Ok(next.unwrap_or(LONGEST_WAIT).clamp(SHORTEST_WAIT, LONGEST_WAIT))
@@ -69,21 +81,30 @@ mod tests {
     use crate::fixtures;
     use crate::ports::{MockAnswerStore, MockMachineStore, StoreError};
 
-    #[tokio::test(start_paused = true)]
-    async fn it_looks_when_something_is_due_and_goes_on_after_a_failure() {
-        let mut machines = MockMachineStore::new();
-        let mut looks = 0;
-        machines.expect_due().times(3).returning(move |_, _| {
-            looks += 1;
-            if looks == 2 { Err(StoreError::Unavailable("away".into())) } else { Ok(vec![]) }
-        });
-        machines.expect_next_due().times(2).returning(|| Ok(None));
-        let mut answers = MockAnswerStore::new();
-        answers.expect_purge().once().returning(|_, _| Ok(1));
+    fn background(machines: MockMachineStore, answers: MockAnswerStore) -> Background {
         let world: Arc<dyn WorldStore> = Arc::new(fixtures::world());
         let settler = Settler::new(world.clone(), Arc::new(machines));
-        let background = Background { world, answers: Arc::new(answers), settler };
-        let worked = tokio::time::timeout(Duration::from_millis(2_500), background.run()).await;
-        assert!(worked.is_err(), "it has no end of its own");
+        Background { world, answers: Arc::new(answers), settler }
+    }
+
+    #[tokio::test]
+    async fn it_looks_again_when_something_is_due() {
+        let mut machines = MockMachineStore::new();
+        machines.expect_due().returning(|_, _| Ok(vec![]));
+        let soon = fixtures::view(cloudm_domain::Preset::Instant, "0s").now.plus("300ms".parse().unwrap());
+        let mut due = [None, Some(soon)].into_iter();
+        machines.expect_next_due().times(2).returning(move || Ok(due.next().unwrap()));
+        let mut answers = MockAnswerStore::new();
+        answers.expect_purge().once().returning(|_, _| Ok(1));
+        let background = background(machines, answers);
+        assert_eq!(background.look(0).await.unwrap(), LONGEST_WAIT);
+        assert_eq!(background.look(1).await.unwrap(), Duration::from_millis(300));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_fails_is_told() {
+        let mut machines = MockMachineStore::new();
+        machines.expect_due().returning(|_, _| Err(StoreError::Unavailable("away".into())));
+        assert!(background(machines, MockAnswerStore::new()).look(1).await.is_err());
     }
 }

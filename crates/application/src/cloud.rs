@@ -1,23 +1,33 @@
 //! One world's use cases, wired.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use cloudm_domain::Catalogue;
+use cloudm_domain::{Catalogue, Incarnation, Instant};
 
 use crate::background::Background;
+use crate::behaviour::{GetBehaviour, SetBehaviour};
+use crate::clock::{Advance, GetClock, RunUntilIdle, SetRate};
 use crate::clusters::{CreateCluster, DeleteCluster, EditCluster, GetCluster, ListClusters};
+use crate::error::Error;
 use crate::events::ListEvents;
 use crate::idempotency::Answers;
 use crate::machines::{
     CreateMachine, DeleteMachine, EditMachine, GetMachine, ListMachines, MachineCommands, OperateMachine,
 };
 use crate::paging::PageTokens;
-use crate::ports::WorldPorts;
+use crate::ports::{WorldPorts, WorldStore, WorldView};
+use crate::records::Records;
 use crate::settler::Settler;
 use crate::stripes::Stripes;
+use crate::watched::Watched;
 
 /// The simulated cloud of one world: everything a client can ask of it.
 pub struct Cloud {
+    incarnation: Incarnation,
+    world: Arc<Watched>,
+    records: Arc<Records>,
+    used: AtomicBool,
     catalogue: Arc<Catalogue>,
     /// Makes a cluster.
     pub create_cluster: CreateCluster,
@@ -43,23 +53,72 @@ pub struct Cloud {
     pub delete_machine: DeleteMachine,
     /// Lists events.
     pub list_events: ListEvents,
+    /// Reads the clock.
+    pub get_clock: GetClock,
+    /// Sets how fast the clock runs.
+    pub set_rate: SetRate,
+    /// Moves the clock.
+    pub advance: Arc<Advance>,
+    /// Moves the clock until nothing is on its way.
+    pub run_until_idle: RunUntilIdle,
+    /// Reads how machines behave.
+    pub get_behaviour: GetBehaviour,
+    /// Changes how machines behave.
+    pub set_behaviour: SetBehaviour,
     /// Writes what is due; a test calls it by hand.
     pub settler: Settler,
     /// What a server runs beside the requests.
-    pub background: Background,
+    pub(crate) background: Background,
+}
+
+/// What the clouds of all worlds share.
+pub(crate) struct Common {
+    catalogue: Arc<Catalogue>,
+    pub(crate) tokens: Arc<PageTokens>,
+    machine_stripes: Arc<Stripes>,
+    cluster_stripes: Arc<Stripes>,
+}
+
+impl Common {
+    /// `token_key` is the store's.
+    pub(crate) fn new(catalogue: Arc<Catalogue>, token_key: [u8; 32]) -> Self {
+        let stripes = || Arc::new(Stripes::new());
+        let tokens = Arc::new(PageTokens::new(token_key));
+        Self { catalogue, tokens, machine_stripes: stripes(), cluster_stripes: stripes() }
+    }
 }
 
 impl Cloud {
-    /// The use cases over these ports. `token_key` is the store's.
-    pub fn new(ports: WorldPorts, catalogue: Arc<Catalogue>, token_key: [u8; 32]) -> Self {
-        let WorldPorts { world, clusters, machines, events, answers: kept } = ports;
+    /// The use cases over these ports.
+    pub(crate) fn new(ports: WorldPorts, common: &Common) -> Self {
+        let WorldPorts { incarnation, world, clusters, machines, events, answers: kept } = ports;
+        let watched = Arc::new(Watched::new(world));
+        let world: Arc<dyn WorldStore> = watched.clone();
         let answers = Arc::new(Answers::new(world.clone(), kept.clone()));
         let settler = Settler::new(world.clone(), machines.clone());
-        let commands =
-            Arc::new(MachineCommands::new(world.clone(), machines.clone(), answers.clone(), settler.clone()));
-        let tokens = Arc::new(PageTokens::new(token_key));
-        let stripes = Arc::new(Stripes::new());
+        let commands = Arc::new(MachineCommands::new(
+            (world.clone(), machines.clone()),
+            answers.clone(),
+            settler.clone(),
+            common.machine_stripes.clone(),
+        ));
+        let (tokens, stripes, catalogue) =
+            (common.tokens.clone(), common.cluster_stripes.clone(), common.catalogue.clone());
+        let records = Arc::new(Records::new(world.clone()));
+        let advance = Arc::new(Advance {
+            records: records.clone(),
+            machines: machines.clone(),
+            events: events.clone(),
+            settler: settler.clone(),
+            answers: answers.clone(),
+        });
         Self {
+            get_clock: GetClock { world: world.clone(), machines: machines.clone(), settler: settler.clone() },
+            set_rate: SetRate { records: records.clone(), machines: machines.clone() },
+            run_until_idle: RunUntilIdle { advance: advance.clone() },
+            advance,
+            get_behaviour: GetBehaviour { world: world.clone() },
+            set_behaviour: SetBehaviour { records: records.clone() },
             create_cluster: CreateCluster {
                 world: world.clone(),
                 clusters: clusters.clone(),
@@ -94,10 +153,57 @@ impl Cloud {
             operate_machine: OperateMachine { commands: commands.clone(), catalogue: catalogue.clone() },
             delete_machine: DeleteMachine { commands: commands.clone() },
             list_events: ListEvents { commands, events, tokens },
-            background: Background { world, answers: kept, settler: settler.clone() },
+            background: Background { world: world.clone(), answers: kept, settler: settler.clone() },
             settler,
             catalogue,
+            incarnation,
+            world: watched,
+            records,
+            used: AtomicBool::new(true),
         }
+    }
+
+    /// The world as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn view(&self) -> Result<WorldView, Error> {
+        Ok(self.world.read().await?)
+    }
+
+    /// How often the clock was read.
+    pub fn reads(&self) -> u64 {
+        self.world.reads()
+    }
+
+    /// What the clock has said since it had been read so often; it is read where it was not.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn now_since(&self, reads: u64) -> Result<Instant, Error> {
+        match self.world.latest() {
+            Some(latest) if self.reads() > reads => Ok(latest),
+            _ => Ok(self.world.read().await?.now),
+        }
+    }
+
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    pub(crate) fn records(&self) -> &Records {
+        &self.records
+    }
+
+    pub(crate) fn use_it(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was used since this was asked last.
+    pub(crate) fn was_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
     }
 
     /// The regions and machine types that exist.

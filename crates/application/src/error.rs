@@ -1,6 +1,6 @@
 //! Why a use case was not carried out.
 
-use cloudm_domain::{Code, Name, Refusal, TooManySteps};
+use cloudm_domain::{Code, Instant, InvalidBehaviour, Name, Refusal, TooManySteps};
 
 use crate::ports::StoreError;
 
@@ -34,6 +34,33 @@ pub enum Error {
     /// The world has no cluster of this name.
     #[error("there is no cluster '{0}'")]
     UnknownCluster(Name),
+    /// No world has this name, or it has gone while it was asked.
+    #[error("there is no such world")]
+    NoSuchWorld,
+    /// Another world has the name.
+    #[error("another world has the name")]
+    WorldNameTaken,
+    /// The store has as many worlds as it may.
+    #[error("there is no room for another world")]
+    TooManyWorlds,
+    /// The world `default` always exists.
+    #[error("the world default is not deleted; it can be reset")]
+    DefaultWorld,
+    /// The instant is in the world's past.
+    #[error("the world's clock says {now}, and never goes back")]
+    InThePast {
+        /// What the clock says.
+        now: Instant,
+    },
+    /// The clock would reach the end of time.
+    #[error("the world's clock ends before {}", Instant::MAX)]
+    EndOfTime,
+    /// The behaviour makes no sense.
+    #[error("the behaviour makes no sense")]
+    InvalidBehaviour(Vec<InvalidBehaviour>),
+    /// The rules of the world were changed as often as they may.
+    #[error("the world's rules were changed as often as they may be")]
+    TooManyRules,
     /// The resource does not have a version that the request asks for.
     #[error("the version is {current}")]
     VersionMismatch {
@@ -76,6 +103,11 @@ impl From<StoreError> for Error {
 }
 
 impl Error {
+    /// Whether the world that was asked is no more.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::NoSuchWorld | Self::Store(StoreError::WorldGone))
+    }
+
     /// After how many seconds it makes sense to try again; none where it does not, unless something else changes.
     pub fn retry_after_secs(&self) -> Option<u32> {
         match self {

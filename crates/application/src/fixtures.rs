@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cloudm_domain::{
-    Cluster, ClusterId, Incarnation, Instant, Machine, MachineId, NewMachine, Outcome, Preset, Protection, Rate, Seed,
-    Tags, WorldName,
+    Cluster, ClusterId, Incarnation, Instant, Machine, MachineId, NewMachine, Outcome, Preset, Protection, Rate, Rules,
+    Seed, Tags, WorldName,
 };
 
 use crate::idempotency::Answers;
@@ -14,6 +14,7 @@ use crate::ports::{
     WorldView,
 };
 use crate::settler::Settler;
+use crate::stripes::Stripes;
 
 const WALL: u64 = 1_000_000;
 
@@ -26,6 +27,8 @@ pub(crate) fn view(preset: Preset, after: &str) -> WorldView {
         start: Some(Instant::DEFAULT_START),
         rate: Rate::REAL,
         preset,
+        retention: Rules::DEFAULT_RETENTION,
+        asked: None,
     };
     let wall = WALL + after.parse::<cloudm_domain::Span>().unwrap().millis();
     let world = World::create(new, WALL);
@@ -76,5 +79,5 @@ pub(crate) fn commands(world: MockWorldStore, machines: MockMachineStore) -> Mac
     let (world, machines): (Arc<dyn WorldStore>, Arc<dyn MachineStore>) = (Arc::new(world), Arc::new(machines));
     let answers = Arc::new(Answers::new(world.clone(), Arc::new(MockAnswerStore::new())));
     let settler = Settler::new(world.clone(), machines.clone());
-    MachineCommands::new(world, machines, answers, settler)
+    MachineCommands::new((world, machines), answers, settler, Arc::new(Stripes::new()))
 }

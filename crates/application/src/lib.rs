@@ -1,8 +1,8 @@
 //! What cloudm does: one use case a file, over ports.
 //!
 //! A use case is a plain struct with one `run`: it reads, lets the domain decide, and writes on the condition that
-//! nothing came between ([`machines`], [`clusters`], [`events`]). [`Cloud`] holds those of one world, wired to the
-//! [`ports`] of a store.
+//! nothing came between ([`machines`], [`clusters`], [`events`], [`clock`], [`worlds`]). [`Cloud`] holds those of one world,
+//! wired to the [`ports`] of a store, and [`Worlds`] those of the store, and all clouds.
 //!
 //! # Adding a use case
 //! 1. A file with the feature's name: the struct over the ports it needs, `run` with its errors, its tests over mocks.
@@ -10,6 +10,8 @@
 //! 3. A field of [`Cloud`].
 
 mod background;
+mod behaviour;
+pub mod clock;
 mod cloud;
 pub mod clusters;
 mod error;
@@ -21,17 +23,22 @@ mod ids;
 pub mod machines;
 mod paging;
 pub mod ports;
+mod records;
 mod settler;
 mod stripes;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod watched;
+pub mod worlds;
 mod writing;
 
-pub use background::Background;
+pub use behaviour::{GetBehaviour, SetBehaviour};
+pub use clock::{Advanced, ClockView, Happened, Target};
 pub use cloud::Cloud;
 pub use clusters::{ClusterList, ClusterListQuery, NewCluster};
 pub use error::Error;
 pub use events::{EventList, EventListQuery};
 pub use machines::{MachineList, MachineListQuery, MachineView, NewMachineRequest};
 pub use settler::Settler;
-pub use writing::{Encode, Idempotency, Reply, VersionMatch, Writing};
+pub use worlds::{NewWorldRequest, WorldList, Worlds};
+pub use writing::{Encode, Idempotency, Reply, RequestKey, VersionMatch, Writing};

@@ -56,6 +56,12 @@ impl Settler {
         if self.settle(view, MAX_FOR_A_REQUEST).await? { Ok(()) } else { Err(Error::Settling) }
     }
 
+    /// Settles everything due at the view's now, however much it is. The memory that it takes is bounded.
+    pub(crate) async fn settle_through(&self, view: &WorldView) -> Result<(), Error> {
+        while !self.settle(view, usize::MAX).await? {}
+        Ok(())
+    }
+
     async fn settle(&self, view: &WorldView, most: usize) -> Result<bool, Error> {
         let mut left = most;
         loop {

@@ -1,9 +1,10 @@
-//! Striped locks: commands on one resource queue in this process, so that a crowd does not burn its retries.
+//! Striped locks: commands on one resource queue in this process, so that a crowd does not burn its retries. All worlds share
+//! them.
 
 use cloudm_domain::IdBytes;
 use tokio::sync::{Mutex, MutexGuard};
 
-const STRIPES: usize = 1024;
+const STRIPES: usize = 4096;
 
 pub(crate) struct Stripes(Vec<Mutex<()>>);
 
@@ -15,7 +16,7 @@ impl Stripes {
     /// Waits for the turn of this id. Others that share its stripe wait too; the order is that of asking.
     pub(crate) async fn turn(&self, id: &IdBytes) -> MutexGuard<'_, ()> {
         // The bytes after the second are a hash already.
-        let hash = u16::from_be_bytes([id[10], id[11]]);
-        self.0[usize::from(hash) % STRIPES].lock().await
+        let hash = usize::from(u16::from_be_bytes([id[10], id[11]]));
+        self.0[hash % STRIPES].lock().await
     }
 }

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::ports::KeptAnswer;
 
 /// How long an answer is kept under its idempotency key: 24 hours of wall time, in milliseconds.
-const KEPT_FOR: WallMillis = 24 * 60 * 60 * 1000;
+pub(crate) const KEPT_FOR: WallMillis = 24 * 60 * 60 * 1000;
 
 /// What a client says about a write whose answer is a `T`.
 pub struct Writing<T> {
@@ -46,6 +46,15 @@ pub struct Idempotency<T> {
     pub fingerprint: [u8; 32],
     /// Makes the form in which the answer is kept.
     pub encode: Encode<T>,
+}
+
+/// The key under which a request may be repeated whose answer is made anew from what is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// The key, as the client sent it.
+    pub key: String,
+    /// What the request is: a hash of it.
+    pub fingerprint: [u8; 32],
 }
 
 /// An answer: made now, or kept from when the request was first carried out.

@@ -1,6 +1,6 @@
 //! A world's clock: how its virtual time follows from wall time.
 
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// The last instant that a clock shows. What lies beyond the end of time is due at [`Instant::MAX`], and must not happen
 /// there: all of it would happen at once, and a failure and its repair for ever.
@@ -28,6 +28,12 @@ impl Rate {
     pub const PAUSED: Self = Self(0);
     /// Virtual time passes as wall time does.
     pub const REAL: Self = Self(1000);
+
+    /// How much virtual time passes in so many milliseconds of wall time.
+    pub fn over(self, wall_millis: u64) -> Span {
+        let passed = u128::from(wall_millis) * u128::from(self.0) / 1000;
+        Span::from_millis(u64::try_from(passed).unwrap_or(u64::MAX).min(Span::MAX.millis()))
+    }
 }
 
 impl TryFrom<f64> for Rate {

@@ -52,6 +52,11 @@ impl<T> Timeline<T> {
         Ok(())
     }
 
+    /// How often it changes.
+    pub fn changes(&self) -> usize {
+        self.later.len()
+    }
+
     /// What holds at `instant`.
     pub fn at(&self, instant: Instant) -> &T {
         let reached = self.later.partition_point(|(from, _)| *from <= instant);

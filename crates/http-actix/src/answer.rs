@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
-use cloudm_application::{Idempotency, Reply, Writing};
+use cloudm_application::{Idempotency, Reply, RequestKey, Writing};
 use serde::{Deserialize, Serialize};
 
 use crate::codes::Code;
@@ -58,11 +58,22 @@ pub(crate) fn respond<T>(reply: Reply<T>, show: impl Fn(&T) -> Answer) -> Result
                 tracing::error!(%error, "a kept answer cannot be read");
                 Problem::new(Code::Internal, "the server failed to carry out the request")
             })?;
-            let mut response = answer.response();
-            response.headers_mut().insert(REPLAYED, header::HeaderValue::from_static("true"));
-            Ok(response)
+            Ok(replayed(answer.response(), true))
         }
     }
+}
+
+/// Says of an answer to a repeated request that it is one.
+pub(crate) fn replayed(mut response: HttpResponse, again: bool) -> HttpResponse {
+    if again {
+        response.headers_mut().insert(REPLAYED, header::HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// The key under which the request may be repeated, where it has one.
+pub(crate) fn request_key(request: &HttpRequest, body: &[u8]) -> Result<Option<RequestKey>, Problem> {
+    Ok(key(request)?.map(|key| RequestKey { key, fingerprint: fingerprint(request, body) }))
 }
 
 const REPLAYED: header::HeaderName = header::HeaderName::from_static("idempotency-replayed");

@@ -3,13 +3,14 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use actix_web::Error;
 use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes};
+use actix_web::{Error, HttpMessage};
+use cloudm_domain::Instant;
 use futures_util::stream;
 
 use crate::HttpApi;
@@ -18,6 +19,7 @@ use crate::connections::Connection;
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::request_id::{self, RequestId};
 use crate::stopwatch::Moment;
+use crate::world::{self, Asked};
 
 pub(crate) async fn around(
     mut request: ServiceRequest,
@@ -34,6 +36,8 @@ pub(crate) async fn around(
         Some(api) => request_id::assign(&request, &*api.entropy),
         None => RequestId(String::new()),
     };
+    let path = request.path().to_owned();
+    world::take_off(&mut request);
     let method = request.method().clone();
     if method == Method::HEAD {
         // Routes know GET; the body is left out in the end.
@@ -42,10 +46,11 @@ pub(crate) async fn around(
     let trace = request_id::trace_id(request.headers()).map(str::to_owned);
     // A handler's error is an answer by now; what is an error still came from beneath the routes.
     let answered = next.call(request).await.map_err(|error| problem_of(&error))?;
+    let now = now(&answered).await;
     let answered = in_one_form(answered.map_into_boxed_body(), &id);
-    let response = with_headers(answered, &id);
+    let response = with_headers(answered, &id, now);
     let response = if method == Method::HEAD { without_body(response) } else { response };
-    log(&response, &method, &id, trace.as_deref(), started);
+    log(&response, (&method, &path), &id, trace.as_deref(), started);
     Ok(response)
 }
 
@@ -88,8 +93,23 @@ fn problem_of(error: &Error) -> Problem {
     Problem::new(Code::of_status(status), error.to_string())
 }
 
-fn with_headers(mut response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
+/// What the clock says of the world that was asked, where one was.
+async fn now<B>(response: &ServiceResponse<B>) -> Option<Instant> {
+    let asked = response.request().extensions().get::<Asked>().cloned()?;
+    asked.cloud.now_since(asked.reads).await.ok()
+}
+
+const WORLD_NOW: HeaderName = HeaderName::from_static("x-world-now");
+
+fn with_headers(
+    mut response: ServiceResponse<BoxBody>,
+    id: &RequestId,
+    now: Option<Instant>,
+) -> ServiceResponse<BoxBody> {
     let headers = response.headers_mut();
+    if let Some(value) = now.and_then(|now| HeaderValue::from_str(&now.to_string()).ok()) {
+        headers.insert(WORLD_NOW, value);
+    }
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         headers.insert(request_id::HEADER, value);
     }
@@ -113,12 +133,18 @@ fn without_body(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> 
     })
 }
 
-fn log(response: &ServiceResponse, method: &Method, id: &RequestId, trace: Option<&str>, started: Moment) {
+fn log(
+    response: &ServiceResponse,
+    (method, path): (&Method, &str),
+    id: &RequestId,
+    trace: Option<&str>,
+    started: Moment,
+) {
     let request = response.request();
     let status = response.status();
     let micros = u64::try_from(Moment::now().since(started).as_micros()).unwrap_or(u64::MAX);
     let route = request.match_pattern();
-    let (route, path) = (route.as_deref().unwrap_or("-"), request.path());
+    let route = route.as_deref().unwrap_or("-");
     // What a probe asks each second says nothing while it is answered well.
     if status == StatusCode::OK && matches!(path, "/livez" | "/readyz" | "/healthz") {
         tracing::debug!(%method, route, path, status = status.as_u16(), micros, request_id = id.0, trace_id = trace, "request");

@@ -12,6 +12,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 use crate::codes::Code;
 use crate::problem::Problem;
@@ -44,6 +45,69 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
             Ok(Self { value: parse(&bytes)?, bytes })
         })
     }
+}
+
+/// A JSON body that may be absent.
+pub(crate) struct OptionalJson<T>(pub(crate) Json<T>);
+
+impl<T: DeserializeOwned + Default> FromRequest for OptionalJson<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let media_type = check_media_type(request);
+        let payload = Payload::from_request(request, payload);
+        Box::pin(async move {
+            let bytes = read(payload.await).await?;
+            if bytes.is_empty() {
+                return Ok(Self(Json { value: T::default(), bytes }));
+            }
+            media_type?;
+            Ok(Self(Json { value: parse(&bytes)?, bytes }))
+        })
+    }
+}
+
+/// The fields of an object, each once, not understood yet.
+#[derive(Debug)]
+pub(crate) struct Fields(pub(crate) Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields: Vec<(String, Value)> = Vec::new();
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            if fields.iter().any(|(known, _)| *known == name) {
+                return Err(serde::de::Error::custom(format!("duplicate field `{name}`")));
+            }
+            fields.push((name, value));
+        }
+        Ok(Fields(fields))
+    }
+}
+
+/// What is wrong with a field of this name, that is to be a `T`.
+pub(crate) fn field<T: DeserializeOwned>(name: &str, value: &Value) -> Option<Problem> {
+    let error = serde_path_to_error::deserialize::<_, T>(value).err()?;
+    Some(refusal_under(&pointer_to(name), &error))
+}
+
+/// The pointer to a field of the body.
+pub(crate) fn pointer_to(name: &str) -> String {
+    format!("/{}", escape(name))
 }
 
 /// The body of a route that takes none.
@@ -102,13 +166,18 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    refusal_under("", error)
+}
+
+/// What is wrong with what stands at `parent`.
+fn refusal_under(parent: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let message = error.inner().to_string();
     if !error.inner().is_data() {
         return Problem::new(Code::MalformedJson, message);
     }
     // The path is told by the pointer, and the place in the text helps nobody.
     let detail = message.split(" at line ").next().unwrap_or(&message);
-    let pointer = pointer(error.path());
+    let pointer = format!("{parent}{}", pointer(error.path()));
     let named = |prefix: &str| detail.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
     if let Some(field) = named("unknown field `") {
         return Problem::at(Code::UnknownField, field_pointer(&pointer, field), "is not a field of this request");
@@ -184,6 +253,15 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 /// For an optional field: absent is nothing, but null is refused.
 pub(crate) fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(json: D) -> Result<Option<T>, D::Error> {
     T::deserialize(json).map(Some)
+}
+
+/// For an optional field that is written as a text: absent is nothing, but null is refused.
+pub(crate) fn parsed<'de, T, D>(json: D) -> Result<Option<T>, D::Error>
+where
+    T: std::str::FromStr<Err: fmt::Display>,
+    D: Deserializer<'de>,
+{
+    String::deserialize(json)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 /// For a field of a merge patch: absent is no change, null takes it back to what it is without one.

@@ -58,9 +58,12 @@ codes! {
     NoSuchWorld 404 "no_such_world" "No such world" "The world does not exist, or does not any more.";
     MethodNotAllowed 405 "method_not_allowed" "Method not allowed" "The path does not have the method; Allow lists those it has.";
     RequestTimeout 408 "request_timeout" "Request timeout" "The body did not arrive in time; the connection is closed.";
-    NameTaken 409 "name_taken" "Name taken" "Another cluster of the world, or another machine of the cluster, has the name.";
+    NameTaken 409 "name_taken" "Name taken" "Another world, another cluster of the world, or another machine of the cluster has the name.";
     ClusterNotEmpty 409 "cluster_not_empty" "Cluster not empty" "The cluster has machines; end them first.";
     TooManyClusters 409 "too_many_clusters" "Too many clusters" "A world has at most 1000 clusters.";
+    TooManyWorlds 409 "too_many_worlds" "Too many worlds" "A store has at most 1000 worlds.";
+    DefaultWorld 409 "default_world" "The default world stays" "The world `default` is not deleted; it can be reset.";
+    TooManyRules 409 "too_many_rules" "Too many rules" "The rules of a world are changed at most 1000 times; reset it.";
     IllegalTransition 409 "illegal_transition" "Illegal transition" "The operation is not possible in the machine's `state`; `allowed_operations` are.";
     OperationInProgress 409 "operation_in_progress" "Operation in progress" "The machine is on its way: `transition` says what is in progress and when it is due.";
     Protected 409 "protected" "Machine is protected" "The machine's protection refuses the operation, forced or not.";
@@ -79,6 +82,9 @@ codes! {
     UnknownRegion 422 "unknown_region" "Unknown region" "The catalogue has no such region.";
     UnknownMachineType 422 "unknown_machine_type" "Unknown machine type" "The catalogue has no such machine type.";
     UnknownCluster 422 "unknown_cluster" "Unknown cluster" "The world has no cluster of this name.";
+    InvalidBehaviour 422 "invalid_behaviour" "Invalid behaviour" "The behaviour makes no sense; `errors` points at every mistake.";
+    InThePast 422 "in_the_past" "In the past" "The world's clock never goes back; it says `now`.";
+    EndOfTime 422 "end_of_time" "End of time" "The world's clock ends before 2106-02-07T06:28:15.999Z.";
     IdempotencyMismatch 422 "idempotency_mismatch" "Idempotency key reused" "The Idempotency-Key was used for another request.";
     Internal 500 "internal" "Internal error" "The server failed; its log has the request under `request_id`.";
     StoreUnavailable 503 "store_unavailable" "Store unavailable" "The store does not answer. A write may have taken effect: ask, or repeat it with its Idempotency-Key.";

@@ -136,6 +136,14 @@ parameters! {
 }
 
 parameters! {
+    /// The name of a world in a path.
+    WorldParam => {
+        let name = text().pattern(Some(crate::worlds::NAME_PATTERN)).examples([json!("default")]).build();
+        vec![parameter("world", ParameterIn::Path, "The name of the world.", Schema::from(name)).build()]
+    }
+}
+
+parameters! {
     /// Where in a list, and how much.
     PageParams => vec![
         query(

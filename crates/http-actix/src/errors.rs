@@ -16,6 +16,10 @@ impl From<Error> for Problem {
             Error::Refused(refusal) => refused(refusal),
             Error::Store(error) => store(&error),
             Error::VersionMismatch { current } => Self::new(Code::VersionMismatch, detail).with("version", current),
+            Error::InThePast { now } => Self::new(Code::InThePast, detail).with("now", now.to_string()),
+            Error::InvalidBehaviour(mistakes) => {
+                Self::new(Code::InvalidBehaviour, detail).because(crate::behaviour::mistakes(&mistakes))
+            }
             other => Self::new(code(&other), detail),
         };
         problem.retry_after(retry_after)
@@ -26,7 +30,14 @@ fn code(error: &Error) -> Code {
     match error {
         Error::NoSuchMachine => Code::NoSuchMachine,
         Error::NoSuchCluster => Code::NoSuchCluster,
-        Error::NameTaken => Code::NameTaken,
+        Error::NoSuchWorld => Code::NoSuchWorld,
+        Error::NameTaken | Error::WorldNameTaken => Code::NameTaken,
+        Error::TooManyWorlds => Code::TooManyWorlds,
+        Error::DefaultWorld => Code::DefaultWorld,
+        Error::TooManyRules => Code::TooManyRules,
+        Error::InThePast { .. } => Code::InThePast,
+        Error::EndOfTime => Code::EndOfTime,
+        Error::InvalidBehaviour(_) => Code::InvalidBehaviour,
         Error::ClusterNotEmpty => Code::ClusterNotEmpty,
         Error::TooManyClusters => Code::TooManyClusters,
         Error::UnknownRegion(_) => Code::UnknownRegion,

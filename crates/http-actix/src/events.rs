@@ -209,7 +209,7 @@ pub(crate) async fn list_events(request: HttpRequest, world: World) -> Result<Ht
 }
 
 problems!(ListEventsProblems:
-    UnknownParameter, DuplicateParameter, InvalidParameter, InvalidPageSize, InvalidPageToken, InvalidPosition, Settling,
+    NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidPageSize, InvalidPageToken, InvalidPosition, Settling,
     StoreUnavailable,
 );
 

@@ -11,7 +11,9 @@
 
 mod answer;
 mod around;
+mod behaviour;
 mod body;
+mod clock;
 mod clusters;
 mod codes;
 mod conditions;
@@ -24,6 +26,7 @@ mod fallback;
 mod health;
 mod machines;
 mod openapi;
+mod presets;
 mod problem;
 mod query;
 mod request_id;
@@ -31,6 +34,7 @@ mod shape;
 mod site_constants;
 mod stopwatch;
 mod world;
+mod worlds;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -40,7 +44,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{Extensions, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::web::{self, Bytes};
 use actix_web::{App, Error, HttpResponse, middleware};
-use cloudm_application::Cloud;
+use cloudm_application::Worlds;
 use cloudm_application::ports::{Entropy, Store};
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -51,7 +55,7 @@ use crate::fallback::Methods;
 /// Everything that the routes need. Clones share it.
 #[derive(Clone)]
 pub struct HttpApi {
-    cloud: Arc<Cloud>,
+    worlds: Arc<Worlds>,
     store: Arc<dyn Store>,
     entropy: Arc<dyn Entropy>,
     draining: Arc<AtomicBool>,
@@ -61,10 +65,10 @@ pub struct HttpApi {
 }
 
 impl HttpApi {
-    /// An API of the world `default`, which is `cloud`, in `store`. Request ids come from `entropy`.
-    pub fn new(cloud: Arc<Cloud>, store: Arc<dyn Store>, entropy: Arc<dyn Entropy>) -> Self {
+    /// An API of these worlds, which are in `store`. Request ids come from `entropy`.
+    pub fn new(worlds: Arc<Worlds>, store: Arc<dyn Store>, entropy: Arc<dyn Entropy>) -> Self {
         Self {
-            cloud,
+            worlds,
             store,
             entropy,
             draining: Arc::default(),
@@ -88,6 +92,10 @@ impl HttpApi {
     /// Shuts down connections that stand still, until it is dropped. A server runs it beside the requests.
     pub async fn watch_connections(&self) {
         self.connections.watch().await;
+    }
+
+    pub(crate) fn worlds(&self) -> &Worlds {
+        &self.worlds
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -135,7 +143,28 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
         .service(health::livez)
         .service(health::readyz)
         .service(health::healthz)
-        .service(utoipa_actix_web::scope("/api/v1").configure(cloud));
+        .service(utoipa_actix_web::scope("/api/v1").configure(cloud))
+        .service(utoipa_actix_web::scope("/sim/v1").configure(simulation));
+}
+
+/// The routes that control the simulation.
+fn simulation(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
+    config
+        .service(worlds::list_worlds)
+        .service(worlds::create_world)
+        .service(worlds::get_world)
+        .service(worlds::edit_world)
+        .service(worlds::delete_world)
+        .service(worlds::reset_world)
+        .service(worlds::fork_world)
+        .service(clock::get_clock)
+        .service(clock::edit_clock)
+        .service(clock::advance_clock)
+        .service(clock::advance_to_next)
+        .service(clock::run_until_idle)
+        .service(behaviour::get_behaviour)
+        .service(behaviour::put_behaviour)
+        .service(presets::list_presets);
 }
 
 /// The routes of the simulated cloud of one world.

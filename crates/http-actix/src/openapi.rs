@@ -3,10 +3,13 @@
 use cloudm_domain::{Cause, EventKind, MachineState, lifecycle_table};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::schema::Schema;
-use utoipa::openapi::server::ServerBuilder;
+use utoipa::openapi::server::{Server, ServerBuilder, ServerVariableBuilder};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{Components, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr};
+use utoipa::openapi::{
+    Components, InfoBuilder, KnownFormat, LicenseBuilder, OpenApi, Ref, RefOr, Required, SchemaFormat,
+};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::codes;
@@ -68,18 +71,43 @@ pub(crate) fn complete(collected: OpenApi) -> OpenApi {
     for schema in schemas.values_mut() {
         bare_references(schema);
     }
-    for item in openapi.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
-        operations.into_iter().flatten().for_each(with_request_id);
+    if let Some(body) = body_of(&mut openapi, "/sim/v1/worlds/{world}/clock/run-until-idle") {
+        body.required = Some(Required::False);
+    }
+    for (path, item) in &mut openapi.paths.paths {
+        let in_a_world = path.starts_with("/api/v1/");
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+        operations.into_iter().flatten().for_each(|operation| with_headers(operation, in_a_world));
     }
     openapi
 }
 
-const TAGS: [(&str, &str); 5] = [
+/// The body of the POST at a path.
+fn body_of<'a>(openapi: &'a mut OpenApi, path: &str) -> Option<&'a mut RequestBody> {
+    match openapi.paths.paths.get_mut(path)?.post.as_mut()?.request_body.as_mut()? {
+        RefOr::T(body) => Some(body),
+        RefOr::Ref(_) => None,
+    }
+}
+
+/// Where the routes of the simulated cloud are: those of `default`, and those of any world.
+fn of_any_world() -> Vec<Server> {
+    let world =
+        ServerVariableBuilder::new().default_value("default").description(Some("The name of the world.")).build();
+    vec![
+        ServerBuilder::new().url("/").description(Some("The world `default`.")).build(),
+        ServerBuilder::new().url("/worlds/{world}").description(Some("Any world.")).parameter("world", world).build(),
+    ]
+}
+
+const TAGS: [(&str, &str); 8] = [
     ("site", "Regions, machine types, states and operations."),
     ("clusters", "Named groups of machines."),
     ("machines", "Machines and what can be asked of them."),
     ("events", "What happened."),
+    ("worlds", "Clouds side by side, each with its own time, behaviour and history."),
+    ("clock", "The time of a world, which is its user's."),
+    ("behaviour", "How long things take in a world, and how often they go wrong."),
     ("health", "For whoever watches the server."),
 ];
 
@@ -92,14 +120,23 @@ fn bare_references(schema: &mut RefOr<Schema>) {
     }
 }
 
-/// Every answer has the id of its request.
-fn with_request_id(operation: &mut Operation) {
+/// Every answer has the id of its request, and those of the simulated cloud the time in their world.
+fn with_headers(operation: &mut Operation, in_a_world: bool) {
+    if in_a_world {
+        operation.servers = Some(of_any_world());
+    }
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             let id = HeaderBuilder::new().schema(Some(Schema::from(text().build()))).description(Some(
                 "The id of the request: the client's X-Request-Id where it is safe, else one that was made.",
             ));
             response.headers.insert("X-Request-Id".into(), RefOr::T(id.build()));
+            if in_a_world {
+                let instant = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+                let now = HeaderBuilder::new().schema(Some(Schema::from(instant.build())));
+                let now = now.description(Some("What the world's clock says, where the world was asked."));
+                response.headers.insert("X-World-Now".into(), RefOr::T(now.build()));
+            }
         }
     }
 }

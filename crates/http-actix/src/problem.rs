@@ -61,6 +61,22 @@ impl Problem {
         Self { mistakes: vec![mistake], ..Self::new(code, format!("{pointer}: {detail}")) }
     }
 
+    /// All of these in one, with the code of the first; none where there are none.
+    pub(crate) fn all(problems: Vec<Self>) -> Option<Self> {
+        let mut problems = problems.into_iter();
+        let first = problems.next()?;
+        Some(problems.fold(first, |mut all, problem| {
+            all.mistakes.extend(problem.mistakes);
+            all
+        }))
+    }
+
+    /// Adds what is wrong with parts of the request.
+    pub(crate) fn because(mut self, mistakes: Vec<Mistake>) -> Self {
+        self.mistakes.extend(mistakes);
+        self
+    }
+
     /// Adds a field that the code promises.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.fields.insert(name.into(), value.into());

@@ -1,29 +1,111 @@
 //! The world that a request is about: one extractor, so that the same routes serve any world.
+//!
+//! A path under `/worlds/{world}/api/v1` is served as the path under `/api/v1`: the world's name is taken off before the routes are
+//! looked for, so that there is one of each.
 
-use std::future::{Ready, ready};
 use std::sync::Arc;
 
-use actix_web::{FromRequest, HttpRequest, dev, web};
+use actix_web::dev::ServiceRequest;
+use actix_web::http::Uri;
+use actix_web::http::uri::PathAndQuery;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
 use cloudm_application::Cloud;
+use cloudm_domain::WorldName;
+use futures_util::future::LocalBoxFuture;
 
 use crate::HttpApi;
 use crate::codes::Code;
 use crate::problem::Problem;
 
-/// The world that a request is about.
+/// The name of the world that the path began with, as it stood there.
+#[derive(Clone)]
+struct Named(String);
+
+/// Takes the world off the beginning of the path, where it stands there.
+pub(crate) fn take_off(request: &mut ServiceRequest) {
+    const UNDER: &str = "/api/v1";
+    let Some((name, rest)) = request.path().strip_prefix("/worlds/").and_then(|path| path.split_once('/')) else {
+        return;
+    };
+    let below = rest.strip_prefix(&UNDER[1..]);
+    if name.is_empty() || !below.is_some_and(|below| below.is_empty() || below.starts_with('/')) {
+        return;
+    }
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let (name, rest) = (name.to_owned(), format!("/{rest}{query}"));
+    let mut parts = request.uri().clone().into_parts();
+    // It was a path before, and so it is one now.
+    parts.path_and_query = PathAndQuery::try_from(rest).ok();
+    let Ok(uri) = Uri::from_parts(parts) else { return };
+    request.head_mut().uri = uri.clone();
+    request.match_info_mut().get_mut().update(&uri);
+    request.extensions_mut().insert(Named(name));
+}
+
+/// The path of a request as its client knows it.
+pub(crate) fn public_path(request: &HttpRequest) -> String {
+    match request.extensions().get::<Named>() {
+        Some(Named(name)) => format!("/worlds/{name}{}", request.path()),
+        None => request.path().to_owned(),
+    }
+}
+
+/// The world that a request of the simulated cloud is about.
 pub(crate) struct World {
     pub(crate) cloud: Arc<Cloud>,
 }
 
+/// What an answer needs to say what the world's clock says.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) cloud: Arc<Cloud>,
+    /// How often the clock had been read before.
+    pub(crate) reads: u64,
+}
+
 impl FromRequest for World {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        let api = request.app_data::<web::Data<HttpApi>>();
-        let missing = || Problem::new(Code::Internal, "the server failed to carry out the request");
-        ready(api.map(|api| Self { cloud: api.cloud.clone() }).ok_or_else(missing))
+        let name = request.extensions().get::<Named>().cloned();
+        let request = request.clone();
+        Box::pin(async move {
+            let name = name.map_or_else(|| Ok(WorldName::default_world()), |Named(name)| named(&name))?;
+            let cloud = open(&request, &name).await?;
+            let reads = cloud.reads();
+            request.extensions_mut().insert(Asked { cloud: cloud.clone(), reads });
+            Ok(Self { cloud })
+        })
     }
+}
+
+/// The world that a route of the simulation names.
+pub(crate) struct Simulated {
+    pub(crate) cloud: Arc<Cloud>,
+}
+
+impl FromRequest for Simulated {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let name = crate::worlds::name(&request)?;
+            Ok(Self { cloud: open(&request, &name).await? })
+        })
+    }
+}
+
+fn named(name: &str) -> Result<WorldName, Problem> {
+    name.parse().map_err(|_| Problem::new(Code::NoSuchWorld, "there is no such world"))
+}
+
+async fn open(request: &HttpRequest, name: &WorldName) -> Result<Arc<Cloud>, Problem> {
+    let api = request.app_data::<web::Data<HttpApi>>();
+    let missing = || Problem::new(Code::Internal, "the server failed to carry out the request");
+    Ok(api.ok_or_else(missing)?.worlds().cloud(name).await?)
 }
 
 /// The id in a path: malformed is 400, and only an unknown one is 404.
@@ -36,5 +118,5 @@ pub(crate) fn id<T: std::str::FromStr<Err: ToString>>(request: &HttpRequest) -> 
 pub(crate) fn next_link(request: &HttpRequest, token: &str) -> String {
     let kept = request.query_string().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("page_token="));
     let query: Vec<_> = kept.chain([format!("page_token={token}").as_str()]).map(str::to_owned).collect();
-    format!("<{}?{}>; rel=\"next\"", request.path(), query.join("&"))
+    format!("<{}?{}>; rel=\"next\"", public_path(request), query.join("&"))
 }

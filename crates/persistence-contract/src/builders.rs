@@ -39,6 +39,8 @@ pub fn new_world(name: &str, incarnation: u8) -> NewWorld {
         start: Some(START),
         rate: Rate::PAUSED,
         preset: Preset::Instant,
+        retention: Rules::DEFAULT_RETENTION,
+        asked: None,
     }
 }
 

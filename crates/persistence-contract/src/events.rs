@@ -149,6 +149,37 @@ pub async fn a_follower_misses_nothing_while_many_write(fixture: &dyn Fixture) {
     assert_eq!(met.len(), 6 * 12);
 }
 
+pub async fn what_is_committed_later_comes_after_a_position(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    let name = |event: &MachineEvent| (event.machine, event.version);
+    let writing = race(8, |number| {
+        let (machines, rules, web) = (scene.ports.machines.clone(), scene.rules.clone(), web.clone());
+        async move {
+            for round in 0..12 {
+                machines.commit(create(draft(&web, &format!("m-{number}-{round}")).made(&rules))).await.unwrap();
+            }
+        }
+    });
+    let looking = async {
+        let mut looks = Vec::new();
+        while scene.history().await.len() < 8 * 12 * 3 {
+            let position = scene.ports.events.position().await.unwrap();
+            looks.push((position, scene.history().await));
+        }
+        looks
+    };
+    let (_, looks) = tokio::join!(writing, looking);
+    let all = scene.history().await;
+    for (position, before) in looks {
+        let page = scene.ports.events.page(&events(None, Some(position), 10_000)).await.unwrap();
+        let after: Vec<_> = page.events.iter().map(|one| name(&one.event)).collect();
+        let before: Vec<_> = before.iter().map(name).collect();
+        let missed: Vec<_> = all.iter().map(name).filter(|one| !before.contains(one) && !after.contains(one)).collect();
+        assert_eq!(missed, [], "committed after the position, and not met after it");
+    }
+}
+
 pub async fn the_events_of_one_machine_are_in_order(fixture: &dyn Fixture) {
     let scene = Scene::open(fixture).await;
     let history = some_history(&scene).await;
@@ -239,11 +270,28 @@ pub async fn a_waiter_is_not_woken_by_what_is_no_event(fixture: &dyn Fixture) {
     assert!(scene.ports.answers.keep(answer("key", FOREVER), 0).await.unwrap());
     // Refused: the id was used.
     scene.commit(create(draft(&web, "a").made(&scene.rules))).await.unwrap_err();
-    // By now it would have been.
-    scene.ports.events.page(&events(None, None, 10)).await.unwrap();
+    // A look would have shown it by now, to that one and to one that has just come.
+    let after = after_first(&scene).await;
+    tokio::select! {
+        biased;
+        woken = scene.ports.events.wait(&after) => panic!("{woken:?}"),
+        () = read_often(&scene) => {}
+    }
     assert!(!one.is_finished());
     scene.machine(&web, "b").await;
     one.await.unwrap().unwrap();
+}
+
+/// The position after the events of the first machine.
+async fn after_first(scene: &Scene<'_>) -> Position {
+    let page = scene.ports.events.page(&events(None, None, 10)).await.unwrap();
+    page.events.last().unwrap().position.clone()
+}
+
+async fn read_often(scene: &Scene<'_>) {
+    for _ in 0..50 {
+        scene.ports.events.page(&events(None, None, 10)).await.unwrap();
+    }
 }
 
 pub async fn a_waiter_is_told_that_the_store_is_closed(fixture: &dyn Fixture) {

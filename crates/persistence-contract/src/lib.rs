@@ -20,7 +20,7 @@
 //! `contract_suite!(…, keeps nothing)`, and is spared the scenarios in `reopening`.
 //!
 //! # The scenarios
-//! One file a feature, named as in every other crate: [`worlds`], [`clusters`], [`machines`], [`removal`] (machines that are
+//! One file a feature, named as in every other crate: [`worlds`], [`records`] and [`lives`] of them, [`clusters`], [`machines`], [`removal`] (machines that are
 //! TERMINATED or forgotten), [`due`], [`events`], [`answers`], [`selectors`], [`paging`], [`groups`] (many writes at once),
 //! [`reopening`].
 //!
@@ -44,9 +44,11 @@ pub mod due;
 pub mod events;
 mod fleet;
 pub mod groups;
+pub mod lives;
 pub mod machines;
 pub mod paging;
 pub mod race;
+pub mod records;
 pub mod removal;
 pub mod reopening;
 mod scene;
@@ -74,7 +76,11 @@ macro_rules! contract_suite {
             the_page_token_key_stays,
             what_was_used_stays_used,
             a_world_stays_what_it_was_made,
+            what_a_clock_has_shown_is_not_taken_back,
+            a_moved_clock_stays_where_it_is,
+            what_is_gone_stays_gone,
         );
+
     };
     ($fixture:expr, keeps nothing) => {
         $crate::scenarios!($fixture; worlds:
@@ -89,6 +95,28 @@ macro_rules! contract_suite {
             now_is_not_before_a_committed_event,
             the_page_token_key_is_one,
             a_closed_store_refuses_everything,
+        );
+        $crate::scenarios!($fixture; records:
+            a_record_is_read_as_it_was_written,
+            a_record_needs_the_expected_version,
+            of_racing_records_one_wins_each_version,
+            an_instant_that_was_seen_is_refused,
+            an_answer_is_kept_with_a_record,
+            a_clock_goes_on_while_machines_are_written,
+        );
+        $crate::scenarios!($fixture; lives:
+            a_new_world_is_made_as_asked,
+            a_new_world_needs_a_free_name,
+            worlds_are_listed_in_order_of_their_names,
+            a_store_has_room_for_so_many_worlds,
+            a_replaced_world_begins_anew,
+            a_replacement_needs_the_incarnation_that_is_there,
+            a_deleted_world_is_absent,
+            a_fork_holds_what_its_source_held,
+            a_fork_and_its_source_know_nothing_of_each_other,
+            a_fork_is_refused_as_a_creation_is,
+            a_fork_has_every_write_or_none_of_it,
+            a_crowd_sees_the_old_world_or_the_new_one_or_none,
         );
         $crate::scenarios!($fixture; clusters:
             a_cluster_is_read_as_it_was_written,
@@ -154,6 +182,7 @@ macro_rules! contract_suite {
             a_walk_meets_each_event_once,
             a_walk_meets_what_is_committed_meanwhile,
             a_follower_misses_nothing_while_many_write,
+            what_is_committed_later_comes_after_a_position,
             the_events_of_one_machine_are_in_order,
             a_machine_is_the_fold_of_its_events,
             an_absent_machine_has_no_events,
@@ -231,8 +260,10 @@ mod tests {
             include_str!("due.rs"),
             include_str!("events.rs"),
             include_str!("groups.rs"),
+            include_str!("lives.rs"),
             include_str!("machines.rs"),
             include_str!("paging.rs"),
+            include_str!("records.rs"),
             include_str!("removal.rs"),
             include_str!("reopening.rs"),
             include_str!("selectors.rs"),

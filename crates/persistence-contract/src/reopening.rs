@@ -1,7 +1,9 @@
 //! What a store keeps over a restart.
 
-use cloudm_application::ports::{ClusterCommitError, ClusterWrite, CommitError, NewWorld};
-use cloudm_domain::{Command, Rate, Seed, Selector};
+use cloudm_application::ports::{
+    ClusterCommitError, ClusterWrite, CommitError, ForkedWorld, NewWorld, World, WorldCommit,
+};
+use cloudm_domain::{Clock, Command, Incarnation, Rate, Seed, Selector, WorldName};
 
 use crate::builders::{self, FOREVER, START, after, answer, asked, cluster_in, draft, draft_at, new_world, query};
 use crate::{Fixture, Scene, assert_refused};
@@ -91,4 +93,45 @@ pub async fn a_world_stays_what_it_was_made(fixture: &dyn Fixture) {
     let other = NewWorld { seed: Seed::new(99).unwrap(), ..new_world("default", 5) };
     let ensured = scene.store.ensure_world(other).await.unwrap();
     assert_eq!(ensured.world.read().await.unwrap().world, made);
+}
+
+pub async fn what_a_clock_has_shown_is_not_taken_back(fixture: &dyn Fixture) {
+    let real = NewWorld { rate: Rate::REAL, ..new_world("default", 1) };
+    let scene = Scene::open_with(fixture, real).await;
+    scene.wall.advance(3_600_000);
+    assert_eq!(scene.now().await, after(3_600_000));
+    scene.wall.set(Scene::WALL);
+
+    let scene = scene.reopen().await;
+    assert_eq!(scene.now().await, after(3_600_000));
+}
+
+pub async fn a_moved_clock_stays_where_it_is(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let before = scene.ports.world.read().await.unwrap().world;
+    let clock = Clock::new(after(3_600_000), Scene::WALL, Rate::try_from(2.0).unwrap());
+    let world = World { clock, version: 2, ..World::clone(&before) };
+    scene.ports.world.commit(WorldCommit { expected: 1, world, unseen: None, keep: None }).await.unwrap();
+    scene.wall.advance(1_000);
+
+    let scene = scene.reopen().await;
+    assert_eq!(scene.now().await, after(3_602_000));
+    assert_eq!(scene.ports.world.read().await.unwrap().world.version, 2);
+}
+
+pub async fn what_is_gone_stays_gone(fixture: &dyn Fixture) {
+    let life = |number| Incarnation::from_bytes([number; 12]);
+    let name = |text: &str| text.parse::<WorldName>().unwrap();
+    let scene = Scene::open(fixture).await;
+    scene.cluster("web").await;
+    scene.store.create_world(new_world("other", 2)).await.unwrap();
+    scene.store.replace_world(life(1), new_world("default", 3)).await.unwrap();
+    let fork = ForkedWorld { name: name("copy"), incarnation: life(4), seed: None, asked: None };
+    scene.store.fork_world(life(3), fork).await.unwrap();
+    scene.store.delete_world(&name("other"), life(2)).await.unwrap();
+
+    let scene = scene.reopen().await;
+    assert_eq!(scene.store.worlds(None, 9).await.unwrap(), [name("copy"), name("default")]);
+    assert_eq!(scene.store.find_world(&name("default")).await.unwrap(), Some(life(3)));
+    assert!(scene.ports.clusters.all().await.unwrap().is_empty());
 }

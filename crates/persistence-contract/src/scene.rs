@@ -6,7 +6,7 @@ use cloudm_application::ports::{
     ClusterCommit, ClusterCommitError, ClusterWrite, Commit, CommitError, NewWorld, Store, WorldPorts,
 };
 use cloudm_application::testing::{CountingEntropy, ManualWall};
-use cloudm_domain::{Cluster, Instant, Machine, MachineEvent, Outcome, Preset, Rules, WallMillis};
+use cloudm_domain::{Cluster, Instant, Machine, MachineEvent, Outcome, Preset, Rules, WallMillis, WorldName};
 
 use crate::{Fixture, builders};
 
@@ -50,12 +50,11 @@ impl<'f> Scene<'f> {
     #[must_use]
     pub async fn reopen(self) -> Self {
         let Self { fixture, entropy, wall, store, ports, rules, slow } = self;
-        let name = ports.world.read().await.unwrap().world.name.clone();
         store.close().await;
         drop((store, ports));
         // Entropy goes on, so that a store that makes a key anew makes another one.
         let store = fixture.open(wall.clone(), entropy.clone()).await;
-        let ports = store.open_world(&name).await.unwrap().unwrap();
+        let ports = store.open_world(&WorldName::default_world()).await.unwrap().unwrap();
         Self { fixture, entropy, wall, store, ports, rules, slow }
     }
 

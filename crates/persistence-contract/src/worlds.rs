@@ -150,7 +150,7 @@ pub async fn a_closed_store_refuses_everything(fixture: &dyn Fixture) {
     assert_refused!(store.page_token_key().await, StoreError::Unavailable(_));
     assert_refused!(store.ensure_world(new_world("default", 1)).await.map(drop), StoreError::Unavailable(_));
     assert_refused!(store.open_world(&"default".parse().unwrap()).await.map(drop), StoreError::Unavailable(_));
-    let WorldPorts { world, clusters, machines, events, answers } = scene.ports.clone();
+    let WorldPorts { world, clusters, machines, events, answers, .. } = scene.ports.clone();
     assert_refused!(world.read().await, StoreError::Unavailable(_));
     assert_refused!(clusters.get(web.id).await, StoreError::Unavailable(_));
     assert_refused!(clusters.all().await, StoreError::Unavailable(_));

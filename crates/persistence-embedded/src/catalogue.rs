@@ -41,8 +41,44 @@ impl Catalogue {
         rows.next()?.map(|row| Columns(row).id(0).map(Incarnation::from_bytes)).transpose()
     }
 
+    /// The name that points to an incarnation.
+    pub(crate) fn name(&self, incarnation: Incarnation) -> Result<Option<WorldName>, DbError> {
+        let mut statement = self.0.prepare_cached(sql::WORLD_NAME)?;
+        let mut rows = statement.query([incarnation.as_bytes()])?;
+        rows.next()?.map(|row| Columns(row).parsed(0)).transpose()
+    }
+
+    /// The names after this one, in the order of their bytes.
+    pub(crate) fn names(&self, after: Option<&WorldName>, limit: usize) -> Result<Vec<WorldName>, DbError> {
+        let mut statement = self.0.prepare_cached(sql::WORLD_NAMES)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![after.map_or("", WorldName::as_str), limit])?;
+        let mut names = Vec::new();
+        while let Some(row) = rows.next()? {
+            names.push(Columns(row).parsed(0)?);
+        }
+        Ok(names)
+    }
+
+    /// How many worlds there are.
+    pub(crate) fn count(&self) -> Result<usize, DbError> {
+        self.0.prepare_cached(sql::WORLD_COUNT)?.query_row([], |row| Ok(Columns(row).number(0)))?
+    }
+
+    /// Lets a name point to another incarnation.
+    pub(crate) fn replace(&self, name: &WorldName, incarnation: Incarnation) -> Result<(), DbError> {
+        self.0.prepare_cached(sql::WORLD_REPLACE)?.execute(params![name.as_str(), incarnation.as_bytes()])?;
+        Ok(())
+    }
+
+    /// Lets a name point nowhere.
+    pub(crate) fn remove(&self, name: &WorldName) -> Result<(), DbError> {
+        self.0.prepare_cached(sql::WORLD_DELETE)?.execute([name.as_str()])?;
+        Ok(())
+    }
+
     /// All incarnations.
-    pub(crate) fn worlds(&self) -> Result<Vec<Incarnation>, DbError> {
+    pub(crate) fn incarnations(&self) -> Result<Vec<Incarnation>, DbError> {
         let mut statement = self.0.prepare_cached(sql::WORLD_ALL)?;
         let mut rows = statement.query([])?;
         let mut worlds = Vec::new();

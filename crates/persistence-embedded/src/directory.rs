@@ -72,7 +72,27 @@ impl Directory {
         })
     }
 
-    /// Removes the files of worlds that the catalogue does not name: what a death left of a creation.
+    /// Brings a new file, and the names of new files, to the disk.
+    pub(crate) fn sync_file(&self, path: &Path) -> Result<(), OpenError> {
+        File::open(path).and_then(|file| file.sync_all()).map_err(|error| OpenError::io(path, &error))?;
+        self.sync()
+    }
+
+    /// Removes the file of a world that nobody uses any more, with what SQLite keeps beside it.
+    pub(crate) fn remove(&self, path: &Path) {
+        for suffix in ["", "-wal", "-shm"] {
+            let mut file = path.as_os_str().to_owned();
+            file.push(suffix);
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, file = %Path::new(&file).display(), "a file of a world was not removed");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Removes the files of worlds that the catalogue does not name: what a death left of a creation or a deletion.
     pub(crate) fn sweep(&self, known: &[Incarnation]) -> Result<(), OpenError> {
         let worlds = self.path.join(WORLDS);
         let failed = |error: std::io::Error| OpenError::io(&worlds, &error);
@@ -81,7 +101,7 @@ impl Directory {
             let name = entry.file_name();
             let incarnation = name.to_str().and_then(|name| name.split_once(".db")?.0.parse().ok());
             if incarnation.is_some_and(|incarnation| !known.contains(&incarnation)) {
-                tracing::info!(file = %entry.path().display(), "removing what is left of a world that was never made");
+                tracing::info!(file = %entry.path().display(), "removing what is left of a world that is none");
                 fs::remove_file(entry.path()).map_err(failed)?;
             }
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cloudm_application::ports::{ClusterCommitError, CommitError, StoreError};
+use cloudm_application::ports::{ClusterCommitError, CommitError, StoreError, WorldCommitError};
 use rusqlite::ErrorCode;
 
 /// Why the store, or a file of it, was not opened. The texts say what to do.
@@ -152,6 +152,12 @@ impl From<DbError> for CommitError {
 }
 
 impl From<DbError> for ClusterCommitError {
+    fn from(error: DbError) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<DbError> for WorldCommitError {
     fn from(error: DbError) -> Self {
         StoreError::from(error).into()
     }

@@ -10,8 +10,9 @@
 //! | `worlds/<incarnation>.db` | one world, whole |
 //! | `lock` | the process that has the directory; a second one is refused |
 //!
-//! A world is written to its file first and named in the catalogue then. Files that the catalogue does not name are what a
-//! death left, and are removed when the store is opened.
+//! A world is written to its file first and named in the catalogue then; a fork's file is a copy that SQLite makes. A world
+//! that is reset or deleted loses its name first and its file then. Files that the catalogue does not name are what a death
+//! left, and are removed when the store is opened.
 //!
 //! # How it works
 //! - **Reads** of a row or a few run on the caller's thread, on one of the world's read-only connections; pages go to a
@@ -41,6 +42,7 @@ mod sql;
 mod store;
 mod stream;
 mod world;
+mod worlds;
 mod writer;
 
 pub use error::OpenError;

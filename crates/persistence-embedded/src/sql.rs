@@ -34,10 +34,13 @@ statements! {
     CHECKPOINT_ALL = "PRAGMA wal_checkpoint(TRUNCATE)";
 
     WORLD_GET = "SELECT record FROM world WHERE one = 1";
-    WORLD_SET = "INSERT INTO world (one, record) VALUES (1, ?)";
+    WORLD_SET = "INSERT OR REPLACE INTO world (one, record) VALUES (1, ?)";
     HIGH_WATER_GET = "SELECT instant FROM high_water WHERE one = 1";
     HIGH_WATER_FIRST = "INSERT INTO high_water (one, instant) VALUES (1, ?)";
     HIGH_WATER_SET = "UPDATE high_water SET instant = ? WHERE one = 1";
+    COPY = "VACUUM INTO ?";
+    // Of a copy, before it is used: all of them, by no index.
+    ANSWERS_CLEAR = "DELETE FROM answers";
 
     CLUSTER_GET = "SELECT ", cluster_columns!(), " FROM clusters c WHERE c.id = ?";
     CLUSTER_FIND = "SELECT ", cluster_columns!(), " FROM clusters c WHERE c.name = ?";
@@ -98,6 +101,11 @@ pub(crate) mod catalogue {
     pub(crate) const WORLD_GET: &str = "SELECT incarnation FROM worlds WHERE name = ?";
     pub(crate) const WORLD_ALL: &str = "SELECT incarnation FROM worlds";
     pub(crate) const WORLD_INSERT: &str = "INSERT INTO worlds (name, incarnation) VALUES (?, ?)";
+    pub(crate) const WORLD_NAME: &str = "SELECT name FROM worlds WHERE incarnation = ?";
+    pub(crate) const WORLD_NAMES: &str = "SELECT name FROM worlds WHERE name > ? ORDER BY name LIMIT ?";
+    pub(crate) const WORLD_COUNT: &str = "SELECT COUNT(*) FROM worlds";
+    pub(crate) const WORLD_REPLACE: &str = "UPDATE worlds SET incarnation = ?2 WHERE name = ?1";
+    pub(crate) const WORLD_DELETE: &str = "DELETE FROM worlds WHERE name = ?";
 }
 
 #[cfg(test)]
@@ -162,8 +170,9 @@ mod tests {
     fn every_statement_of_the_catalogue_finds_its_rows_by_an_index() {
         let directory = tempfile::tempdir().unwrap();
         let db = file::create(&directory.path().join("a.db"), file::CATALOGUE, Durability::None).unwrap();
-        for sql in [catalogue::SETTING_GET, catalogue::SETTING_SET, catalogue::WORLD_GET, catalogue::WORLD_INSERT] {
-            check(&db, sql, sql);
-        }
+        use catalogue::*;
+        let all =
+            [SETTING_GET, SETTING_SET, WORLD_GET, WORLD_INSERT, WORLD_NAME, WORLD_NAMES, WORLD_REPLACE, WORLD_DELETE];
+        all.iter().for_each(|sql| check(&db, sql, sql));
     }
 }

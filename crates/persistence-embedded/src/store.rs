@@ -1,24 +1,25 @@
 //! The store: its directory, its worlds and their rest.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, mpsc};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloudm_application::ports::{Entropy, NewWorld, Store, StoreError, WallClock, World, WorldPorts};
-use cloudm_domain::WorldName;
-use parking_lot::Mutex;
+use cloudm_application::ports::{
+    Entropy, ForkedWorld, NewWorld, Store, StoreError, WallClock, WorldPorts, WorldsError,
+};
+use cloudm_domain::{Incarnation, WorldName};
 use tokio::sync::OnceCell;
 
 use crate::catalogue::Catalogue;
 use crate::directory::Directory;
-use crate::error::{DbError, OpenError, closed};
+use crate::error::OpenError;
 use crate::file::Durability;
 use crate::pool::Pool;
-use crate::world::{self, Base, OpenWorld};
+use crate::world::Base;
+use crate::worlds::Worlds;
 
 /// What a store is opened with.
 pub struct Options {
@@ -79,7 +80,7 @@ impl EmbeddedStore {
         let catalogue = Catalogue::open(&directory, durability)?;
         let path = directory.catalogue();
         let page_token_key = catalogue.page_token_key(entropy.as_ref()).map_err(|error| error.at(&path))?;
-        directory.sweep(&catalogue.worlds().map_err(|error| error.at(&path))?)?;
+        directory.sweep(&catalogue.incarnations().map_err(|error| error.at(&path))?)?;
         directory.sync()?;
         let threads = |name, count| Pool::start(name, count).map_err(|error| OpenError::io(&path, &error));
         let cores = available_parallelism().map_or(2, usize::from);
@@ -91,8 +92,7 @@ impl EmbeddedStore {
             closed: AtomicBool::new(false),
             directory,
         });
-        let worlds =
-            Arc::new(Worlds { base: base.clone(), catalogue: Mutex::new(Some(catalogue)), open: Mutex::default() });
+        let worlds = Arc::new(Worlds::new(base.clone(), catalogue));
         let alive = watch(&worlds).map_err(|error| OpenError::io(&base.directory.catalogue(), &error))?;
         Ok(Arc::new(Self { base, worlds, page_token_key, ended: OnceCell::new(), _alive: alive }))
     }
@@ -116,7 +116,7 @@ fn watch(worlds: &Arc<Worlds>) -> std::io::Result<mpsc::Sender<()>> {
 impl Store for EmbeddedStore {
     async fn ensure_world(&self, new: NewWorld) -> Result<WorldPorts, StoreError> {
         let worlds = self.worlds.clone();
-        self.base.readers.run(move || worlds.ensure(new)).await
+        self.base.readers.run(move || worlds.ensure(&new)).await
     }
 
     async fn open_world(&self, name: &WorldName) -> Result<Option<WorldPorts>, StoreError> {
@@ -128,6 +128,40 @@ impl Store for EmbeddedStore {
         self.base.readers.run(move || worlds.open(&name)).await
     }
 
+    async fn find_world(&self, name: &WorldName) -> Result<Option<Incarnation>, StoreError> {
+        self.base.check_open()?;
+        if let Some(world) = self.worlds.opened(name) {
+            return Ok(Some(world.incarnation()));
+        }
+        let (worlds, name) = (self.worlds.clone(), name.clone());
+        self.base.readers.run(move || worlds.find(&name)).await
+    }
+
+    async fn worlds(&self, after: Option<WorldName>, limit: usize) -> Result<Vec<WorldName>, StoreError> {
+        let worlds = self.worlds.clone();
+        self.base.readers.run(move || worlds.names(after.as_ref(), limit)).await
+    }
+
+    async fn create_world(&self, new: NewWorld) -> Result<WorldPorts, WorldsError> {
+        let worlds = self.worlds.clone();
+        self.base.readers.run(move || Ok(worlds.create(new))).await?
+    }
+
+    async fn fork_world(&self, source: Incarnation, fork: ForkedWorld) -> Result<WorldPorts, WorldsError> {
+        let worlds = self.worlds.clone();
+        self.base.readers.run(move || Ok(worlds.fork(source, fork))).await?
+    }
+
+    async fn replace_world(&self, old: Incarnation, new: NewWorld) -> Result<WorldPorts, WorldsError> {
+        let worlds = self.worlds.clone();
+        self.base.readers.run(move || Ok(worlds.replace(old, new))).await?
+    }
+
+    async fn delete_world(&self, name: &WorldName, old: Incarnation) -> Result<(), WorldsError> {
+        let (worlds, name) = (self.worlds.clone(), name.clone());
+        self.base.readers.run(move || Ok(worlds.delete(&name, old))).await?
+    }
+
     async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {
         self.base.check_open()?;
         Ok(self.page_token_key)
@@ -135,7 +169,7 @@ impl Store for EmbeddedStore {
 
     async fn check(&self) -> Result<(), StoreError> {
         let worlds = self.worlds.clone();
-        self.base.readers.run(move || worlds.with_catalogue(|catalogue| catalogue.worlds().map(drop))).await
+        self.base.readers.run(move || worlds.check()).await
     }
 
     async fn close(&self) {
@@ -167,90 +201,10 @@ impl Drop for EmbeddedStore {
     }
 }
 
-/// The worlds that are open.
-struct Worlds {
-    base: Arc<Base>,
-    catalogue: Mutex<Option<Catalogue>>,
-    open: Mutex<BTreeMap<WorldName, Arc<OpenWorld>>>,
-}
-
-impl Worlds {
-    fn opened(&self, name: &WorldName) -> Option<Arc<OpenWorld>> {
-        self.open.lock().get(name).cloned()
-    }
-
-    fn with_catalogue<T>(&self, act: impl FnOnce(&Catalogue) -> Result<T, DbError>) -> Result<T, StoreError> {
-        Ok(act(self.catalogue.lock().as_ref().ok_or_else(closed)?)?)
-    }
-
-    fn open(&self, name: &WorldName) -> Result<Option<WorldPorts>, StoreError> {
-        // Held throughout, so that of those who race one opens the file and all get that.
-        let catalogue = self.catalogue.lock();
-        self.open_with(catalogue.as_ref().ok_or_else(closed)?, name)
-    }
-
-    fn open_with(&self, catalogue: &Catalogue, name: &WorldName) -> Result<Option<WorldPorts>, StoreError> {
-        if let Some(world) = self.opened(name) {
-            return Ok(Some(world.ports()));
-        }
-        let Some(incarnation) = catalogue.world(name)? else { return Ok(None) };
-        let world = OpenWorld::open(self.base.clone(), incarnation)?;
-        let ports = world.ports();
-        self.open.lock().insert(name.clone(), world);
-        Ok(Some(ports))
-    }
-
-    fn ensure(&self, new: NewWorld) -> Result<WorldPorts, StoreError> {
-        let catalogue = self.catalogue.lock();
-        let catalogue = catalogue.as_ref().ok_or_else(closed)?;
-        if let Some(ports) = self.open_with(catalogue, &new.name)? {
-            return Ok(ports);
-        }
-        let world = World::create(new, self.base.wall.now());
-        let path = self.base.directory.world(world.incarnation);
-        if path.exists() {
-            return Err(StoreError::Failed(format!("the incarnation {} was used before", world.incarnation)));
-        }
-        world::create(&path, &world, self.base.durability)?;
-        // Only what is whole on the disk gets a name.
-        self.base.directory.sync()?;
-        catalogue.add(&world.name, world.incarnation)?;
-        self.open_with(catalogue, &world.name)?.ok_or_else(|| StoreError::Damaged("a world was lost".into()))
-    }
-
-    fn all(&self) -> Vec<Arc<OpenWorld>> {
-        self.open.lock().values().cloned().collect()
-    }
-
-    /// Lets worlds rest that were not used since the last look.
-    fn rest_unused(&self) {
-        for world in self.all().into_iter().filter(|world| !world.was_used()) {
-            self.base.writers.push(move || world.rest());
-        }
-    }
-
-    /// Lets nothing new begin.
-    fn refuse(&self) {
-        self.base.closed.store(true, Ordering::Release);
-        self.all().iter().for_each(|world| world.close());
-    }
-
-    /// Ends what is under way and closes all files.
-    fn end(&self) {
-        self.base.readers.finish();
-        // Once more, for a world that was being opened.
-        self.refuse();
-        self.base.writers.finish();
-        self.all().iter().for_each(|world| world.rest());
-        self.open.lock().clear();
-        self.catalogue.lock().take();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use cloudm_application::testing::{CountingEntropy, ManualWall};
-    use cloudm_domain::{Incarnation, Instant, Preset, Rate, Seed, Span};
+    use cloudm_domain::{Instant, Preset, Rate, Rules, Seed, Span};
 
     use super::*;
 
@@ -268,6 +222,8 @@ mod tests {
             start: Some(Instant::DEFAULT_START),
             rate: Rate::REAL,
             preset: Preset::Instant,
+            retention: Rules::DEFAULT_RETENTION,
+            asked: None,
         }
     }
 
@@ -278,7 +234,7 @@ mod tests {
         let ports = store.ensure_world(new_world()).await.unwrap();
         let log = directory.path().join("worlds").join(format!("{}.db-wal", new_world().incarnation));
         ports.answers.purge(0, 1).await.unwrap();
-        let world = &store.worlds.all()[0];
+        let world = store.worlds.opened(&WorldName::default_world()).unwrap();
         assert!(world.was_used() && !world.was_used(), "from one look to the next, it was not");
         assert!(log.exists());
         world.rest();

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use cloudm_application::ports::{StoreError, WallClock, World, WorldPorts, WorldStore, WorldView};
+use cloudm_application::ports::{
+    ForkedWorld, StoreError, WallClock, World, WorldCommit, WorldCommitError, WorldPorts, WorldStore, WorldView,
+};
 use cloudm_domain::{Incarnation, Instant};
+use parking_lot::RwLock;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::watch;
 
-use crate::answers::Answers;
+use crate::answers::{self, Answers};
 use crate::clusters::Clusters;
 use crate::directory::Directory;
 use crate::error::{DbError, closed};
@@ -45,11 +48,14 @@ impl Base {
 /// One incarnation of a world, with its file.
 pub(crate) struct OpenWorld {
     base: Arc<Base>,
-    record: Arc<World>,
+    incarnation: Incarnation,
+    record: RwLock<Arc<World>>,
     high_water: HighWater,
     readers: Readers,
     writer: Writer,
     used: AtomicBool,
+    /// Whether no name points to it any more.
+    gone: AtomicBool,
     /// Told of each group of writes, and of the end.
     commits: watch::Sender<()>,
 }
@@ -80,9 +86,7 @@ pub(crate) fn create(path: &Path, world: &World, durability: Durability) -> Resu
 }
 
 fn load(db: &Connection, path: &Path) -> Result<(World, Instant), DbError> {
-    let record: Option<String> = db.query_row(sql::WORLD_GET, [], |row| row.get(0)).optional()?;
-    let record = record.ok_or_else(|| DbError::damaged(&path.display().to_string(), "it has no world"))?;
-    let world = serde_json::from_str(&record).map_err(|why| DbError::damaged("the record of a world", why))?;
+    let world = stored_record(db)?.ok_or_else(|| DbError::damaged(&path.display().to_string(), "it has no world"))?;
     let high_water = db.query_row(sql::HIGH_WATER_GET, [], |row| Ok(Columns(row).instant(0)))??;
     Ok((world, high_water))
 }
@@ -96,11 +100,13 @@ impl OpenWorld {
             load(&db, &path)?
         };
         Ok(Arc::new(Self {
-            record: Arc::new(record),
+            incarnation,
+            record: RwLock::new(Arc::new(record)),
             high_water: HighWater(AtomicU64::new(high_water.millis())),
             readers: Readers::new(path.clone()),
             writer: Writer::new(path, base.durability, high_water),
             used: AtomicBool::new(true),
+            gone: AtomicBool::new(false),
             commits: watch::Sender::new(()),
             base,
         }))
@@ -109,6 +115,7 @@ impl OpenWorld {
     /// The handles of this world.
     pub(crate) fn ports(self: &Arc<Self>) -> WorldPorts {
         WorldPorts {
+            incarnation: self.incarnation(),
             world: Arc::new(WorldClock(self.clone())),
             clusters: Arc::new(Clusters(self.clone())),
             machines: Arc::new(Machines(self.clone())),
@@ -122,11 +129,26 @@ impl OpenWorld {
     }
 
     pub(crate) fn incarnation(&self) -> Incarnation {
-        self.record.incarnation
+        self.incarnation
+    }
+
+    fn record(&self) -> Arc<World> {
+        self.record.read().clone()
+    }
+
+    /// Takes a record that was written, unless a later one was taken already.
+    fn take(&self, written: World) {
+        let mut record = self.record.write();
+        if written.version > record.version {
+            *record = Arc::new(written);
+        }
     }
 
     fn touch(&self) -> Result<(), StoreError> {
         self.base.check_open()?;
+        if self.gone.load(Ordering::Acquire) {
+            return Err(StoreError::WorldGone);
+        }
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
@@ -190,7 +212,7 @@ impl OpenWorld {
         self.readers.close();
         let latest = self.high_water.raise(Instant::MIN);
         if let Err(error) = self.writer.rest(latest) {
-            tracing::warn!(%error, world = %self.record.name, "a world was not closed well");
+            tracing::warn!(%error, world = %self.record().name, "a world was not closed well");
         }
     }
 
@@ -198,6 +220,48 @@ impl OpenWorld {
     pub(crate) fn close(&self) {
         self.writer.close();
         self.commits.send_replace(());
+    }
+
+    /// Lets nobody find anything in it any more, and removes its file once what is under way has ended.
+    pub(crate) fn end(self: &Arc<Self>) {
+        self.gone.store(true, Ordering::Release);
+        self.close();
+        self.remove_later();
+    }
+
+    fn remove_later(self: &Arc<Self>) {
+        let world = self.clone();
+        self.base.writers.push(move || {
+            if world.writer.is_busy() {
+                // Behind what it waits for.
+                return world.remove_later();
+            }
+            world.rest();
+            world.base.directory.remove(&world.base.directory.world(world.incarnation));
+        });
+    }
+
+    /// Copies the world to a new file, as it is at one moment, and makes a fork of the copy.
+    pub(crate) fn copy_to(&self, path: &Path, fork: ForkedWorld) -> Result<World, StoreError> {
+        self.touch()?;
+        let to = path.to_str().ok_or_else(|| StoreError::Failed("the path of the store is no text".into()))?;
+        self.readers.read(|db| Ok(db.execute(sql::COPY, [to])?))?;
+        // What it writes is brought to the disk with the rest of the file.
+        let db = file::open(path, file::WORLD, Durability::None)?;
+        let (record, high_water) = load(&db, path)?;
+        let wall = self.base.wall.now();
+        let world = record.forked(fork, record.clock.now(wall).max(high_water), wall);
+        let text = serde_json::to_string(&world).map_err(|error| StoreError::Failed(error.to_string()))?;
+        let fill = || {
+            let write = db.unchecked_transaction()?;
+            write.execute(sql::WORLD_SET, [text])?;
+            write.execute(sql::HIGH_WATER_SET, [millis(world.clock.now(0))])?;
+            write.execute(sql::ANSWERS_CLEAR, [])?;
+            write.commit()?;
+            db.close().map_err(|(_, error)| error)
+        };
+        fill().map_err(|error| StoreError::from(DbError::from(error)))?;
+        Ok(world)
     }
 
     /// Is told of all writes from now on.
@@ -213,8 +277,44 @@ struct WorldClock(Arc<OpenWorld>);
 impl WorldStore for WorldClock {
     async fn read(&self) -> Result<WorldView, StoreError> {
         self.0.touch()?;
-        let wall = self.0.base.wall.now();
-        let now = self.0.high_water.raise(self.0.record.clock.now(wall));
-        Ok(WorldView { world: self.0.record.clone(), now, wall })
+        let (world, wall) = (self.0.record(), self.0.base.wall.now());
+        let now = self.0.high_water.raise(world.clock.now(wall));
+        Ok(WorldView { world, now, wall })
     }
+
+    async fn commit(&self, commit: WorldCommit) -> Result<(), WorldCommitError> {
+        let (open, written) = (self.0.clone(), commit.world.clone());
+        let shown = move || open.high_water.raise(Instant::MIN);
+        let (reached, wall) = (commit.world.clock.now(0), self.0.base.wall.now());
+        self.0.write(Some(reached), move |db| write_record(db, &commit, wall, shown)).await?;
+        self.0.take(written);
+        Ok(())
+    }
+}
+
+fn write_record(
+    db: &Connection,
+    commit: &WorldCommit,
+    wall: u64,
+    shown: impl FnOnce() -> Instant,
+) -> Result<(), WorldCommitError> {
+    if let Some(answer) = &commit.keep {
+        if answers::is_kept(db, &answer.key, wall)? {
+            return Err(WorldCommitError::KeyTaken);
+        }
+        answers::put(db, answer)?;
+    }
+    let before = stored_record(db)?.ok_or_else(|| StoreError::Damaged("the file has no world".into()))?;
+    if before.version != commit.expected || commit.unseen.is_some_and(|unseen| shown() >= unseen) {
+        return Err(WorldCommitError::Conflict);
+    }
+    let record = serde_json::to_string(&commit.world).map_err(|error| StoreError::Failed(error.to_string()))?;
+    db.prepare_cached(sql::WORLD_SET).and_then(|mut set| set.execute([record])).map_err(DbError::from)?;
+    Ok(())
+}
+
+fn stored_record(db: &Connection) -> Result<Option<World>, DbError> {
+    let record: Option<String> = db.prepare_cached(sql::WORLD_GET)?.query_row([], |row| row.get(0)).optional()?;
+    let read = |record: String| serde_json::from_str(&record);
+    record.map(read).transpose().map_err(|why| DbError::damaged("the record of a world", why))
 }

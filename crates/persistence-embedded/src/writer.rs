@@ -170,6 +170,12 @@ impl Writer {
         Ok(file::open(&self.path, file::WORLD, self.durability)?)
     }
 
+    /// Whether anything waits or is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        let queue = self.queue.lock();
+        queue.in_hand || !queue.jobs.is_empty()
+    }
+
     /// Takes no more jobs. Those that wait are still written.
     pub(crate) fn close(&self) {
         self.queue.lock().closed = true;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cloudm_application::ports::{ClusterCommit, ClusterWrite, EventQuery, NewWorld, Store, StoreError, WorldPorts};
 use cloudm_application::testing::{CountingEntropy, ManualWall};
-use cloudm_domain::{Cluster, ClusterId, Incarnation, Instant, Preset, Rate, Seed, WorldName};
+use cloudm_domain::{Cluster, ClusterId, Incarnation, Instant, Preset, Rate, Rules, Seed, WorldName};
 use cloudm_persistence_embedded::{EmbeddedStore, OpenError, Options};
 
 fn open(path: &Path) -> Result<Arc<EmbeddedStore>, OpenError> {
@@ -23,6 +23,8 @@ fn new_world(incarnation: u8) -> NewWorld {
         start: Some(Instant::DEFAULT_START),
         rate: Rate::PAUSED,
         preset: Preset::Instant,
+        retention: Rules::DEFAULT_RETENTION,
+        asked: None,
     }
 }
 

@@ -9,6 +9,8 @@
 //! - **The order of commits** is numbers that are taken from a counter before a commit. See `sequence`.
 //! - **Reads** of more than one document see one moment. The record of a world is read for each request and never kept, so
 //!   that what was changed through one server is seen through all.
+//! - **Worlds** are made, replaced and deleted by a change of what their name points to, in a transaction. See `worlds`,
+//!   `fork`, and `sweep` for how what is left of one is dropped.
 //! - **Time** is the database's. See `clock`.
 //! - **Outages** are waited for a few seconds, and then told. Nothing has to be restarted after one.
 //!
@@ -25,6 +27,7 @@ mod document;
 mod error;
 mod events;
 mod feed;
+mod fork;
 mod guards;
 mod list;
 mod machine_doc;
@@ -35,10 +38,12 @@ mod queue;
 mod sequence;
 mod store;
 mod stream;
+mod sweep;
 #[cfg(test)]
 mod testing;
 mod transaction;
 mod world;
+mod worlds;
 
 pub use error::OpenError;
 pub use migrations::MigrationError;

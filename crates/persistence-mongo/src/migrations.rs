@@ -20,7 +20,10 @@ use self::lease::Lease;
 use crate::error::{code, text};
 
 /// Every file there is, in order: its number is its place.
-const FILES: &[File] = &[File { name: "0001_worlds", text: include_str!("../../../migrations/0001_worlds.json") }];
+const FILES: &[File] = &[
+    File { name: "0001_worlds", text: include_str!("../../../migrations/0001_worlds.json") },
+    File { name: "0002_gone", text: include_str!("../../../migrations/0002_gone.json") },
+];
 
 const APPLIED: &str = "migrations";
 

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloudm_application::ports::{Entropy, NewWorld, Store, StoreError, WallClock, World, WorldPorts};
+use cloudm_application::ports::{
+    Entropy, ForkedWorld, NewWorld, Store, StoreError, WallClock, World, WorldPorts, WorldsError,
+};
 use cloudm_domain::{Incarnation, WorldName};
-use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, doc};
 use mongodb::error::Error;
@@ -21,12 +22,14 @@ use tokio::time::timeout;
 
 use crate::clock::DatabaseClock;
 use crate::connect::connect;
-use crate::document::{damaged, world_id};
+use crate::document::world_id;
 use crate::error::{OpenError, is_duplicate};
 use crate::feed::Feed;
+use crate::fork::Copying;
 use crate::queue::Queue;
-use crate::world::{self, Base, OpenWorld};
-use crate::{collections, migrations};
+use crate::world::{Base, OpenWorld, Stored};
+use crate::worlds::{self, Naming};
+use crate::{collections, migrations, sweep};
 
 /// What a store is opened with.
 pub struct Options {
@@ -51,9 +54,10 @@ pub enum Time {
 /// The MongoDB store. See the [crate] for what it is and how it works.
 pub struct MongoStore {
     base: Arc<Base>,
-    worlds: Mutex<BTreeMap<Incarnation, Arc<OpenWorld>>>,
+    worlds: Mutex<BTreeMap<WorldName, Arc<OpenWorld>>>,
     page_token_key: [u8; 32],
-    clock: Option<JoinHandle<()>>,
+    /// What runs beside the calls.
+    beside: Vec<JoinHandle<()>>,
     ended: OnceCell<()>,
 }
 
@@ -74,46 +78,42 @@ impl MongoStore {
         migrations::apply(&database, entropy.as_ref()).await?;
         let page_token_key = page_token_key(&database, entropy.as_ref()).await?;
         let (wall, clock) = wall(time, &database).await?;
-        let base = Base { database, wall, queue: Queue::new(), feed: Feed::new(), closed: AtomicBool::new(false) };
+        let base = Arc::new(Base {
+            database,
+            wall,
+            queue: Queue::new(),
+            naming: tokio::sync::Mutex::default(),
+            feed: Feed::new(),
+            closed: AtomicBool::new(false),
+        });
+        let swept = base.clone();
+        let sweeper = tokio::spawn(async move { sweep::run(&swept).await });
         Ok(Arc::new(Self {
-            base: Arc::new(base),
+            base,
             worlds: Mutex::default(),
             page_token_key,
-            clock,
+            beside: clock.into_iter().chain([sweeper]).collect(),
             ended: OnceCell::new(),
         }))
     }
 
-    /// The handles of an incarnation. All that are handed out share what they know, its clock above all.
-    fn ports(&self, incarnation: Incarnation) -> WorldPorts {
+    /// The handles of what a name points to now. All that are handed out share what they know, its clock above all.
+    fn ports(&self, name: &WorldName, incarnation: Incarnation) -> WorldPorts {
         let mut worlds = self.worlds.lock();
-        let world = worlds.entry(incarnation).or_insert_with(|| OpenWorld::new(self.base.clone(), incarnation));
+        let known = worlds.get(name).filter(|world| world.incarnation() == incarnation).cloned();
+        let world = known.unwrap_or_else(|| {
+            let world = OpenWorld::new(self.base.clone(), incarnation);
+            worlds.insert(name.clone(), world.clone());
+            world
+        });
         world.ports()
     }
 
-    fn names(&self) -> Collection<Document> {
-        self.base.database.collection(collections::WORLDS)
-    }
-
-    async fn incarnation(&self, name: &WorldName) -> Result<Option<Incarnation>, StoreError> {
-        let names = self.names();
-        let found = self.base.ask(async { names.find_one(doc! { "_id": name.as_str() }).await }).await?;
-        let id = found.map(|world| world.get_object_id("incarnation")).transpose();
-        let id: Option<ObjectId> = id.map_err(|why| damaged("the name of a world", why))?;
-        Ok(id.map(|id| Incarnation::from_bytes(id.bytes())))
-    }
-
-    /// Lets a name point to a world that was just made, unless it points to one already.
-    async fn name(&self, world: &World) -> Result<(), StoreError> {
-        let names = self.names();
-        let entry = doc! { "_id": world.name.as_str(), "incarnation": world_id(world.incarnation) };
-        let named = async {
-            match names.insert_one(entry).await {
-                Err(error) if is_duplicate(&error) => world::discard(&self.base.database, world.incarnation).await,
-                inserted => inserted.map(drop),
-            }
-        };
-        self.base.ask(named).await
+    /// Makes a world that a name has to point to, and opens it.
+    async fn name(&self, world: &World, old: Option<Incarnation>, stored: Stored) -> Result<WorldPorts, WorldsError> {
+        let _turn = self.base.naming.lock().await;
+        self.base.write(Naming::new(&self.base, &world.name, old, Some(stored))).await?;
+        Ok(self.ports(&world.name, world.incarnation))
     }
 }
 
@@ -151,20 +151,63 @@ async fn page_token_key(database: &Database, entropy: &dyn Entropy) -> Result<[u
 #[async_trait]
 impl Store for MongoStore {
     async fn ensure_world(&self, new: NewWorld) -> Result<WorldPorts, StoreError> {
-        if let Some(ports) = self.open_world(&new.name).await? {
-            return Ok(ports);
+        loop {
+            if let Some(ports) = self.open_world(&new.name).await? {
+                return Ok(ports);
+            }
+            match self.create_world(new.clone()).await {
+                // Another one made it meanwhile.
+                Err(WorldsError::NameTaken) => {}
+                Err(WorldsError::Store(error)) => return Err(error),
+                Err(error) => return Err(StoreError::Failed(error.to_string())),
+                Ok(ports) => return Ok(ports),
+            }
         }
-        let world = World::create(new, self.base.wall.now());
-        match self.base.ask(world::create(&self.base.database, &world)).await {
-            Ok(()) => self.name(&world).await?,
-            Err(error) => return Err(error),
-        }
-        let opened = self.open_world(&world.name).await?;
-        opened.ok_or_else(|| StoreError::Damaged("a world was lost".into()))
     }
 
     async fn open_world(&self, name: &WorldName) -> Result<Option<WorldPorts>, StoreError> {
-        Ok(self.incarnation(name).await?.map(|incarnation| self.ports(incarnation)))
+        Ok(self.find_world(name).await?.map(|incarnation| self.ports(name, incarnation)))
+    }
+
+    async fn find_world(&self, name: &WorldName) -> Result<Option<Incarnation>, StoreError> {
+        let found = worlds::find(&self.base, name).await?;
+        if found.is_none() {
+            self.worlds.lock().remove(name);
+        }
+        Ok(found)
+    }
+
+    async fn worlds(&self, after: Option<WorldName>, limit: usize) -> Result<Vec<WorldName>, StoreError> {
+        worlds::names(&self.base, after.as_ref(), limit).await
+    }
+
+    async fn create_world(&self, new: NewWorld) -> Result<WorldPorts, WorldsError> {
+        let world = World::create(new, self.base.wall.now());
+        self.name(&world, None, Stored::of(&world)?).await
+    }
+
+    async fn fork_world(&self, source: Incarnation, fork: ForkedWorld) -> Result<WorldPorts, WorldsError> {
+        if worlds::find(&self.base, &fork.name).await?.is_some() {
+            return Err(WorldsError::NameTaken);
+        }
+        let copied = Copying::new(&self.base, source, fork).run().await;
+        let (world, stored) = copied?.ok_or(WorldsError::Conflict)?;
+        self.name(&world, None, stored).await
+    }
+
+    async fn replace_world(&self, old: Incarnation, new: NewWorld) -> Result<WorldPorts, WorldsError> {
+        let world = World::create(new, self.base.wall.now());
+        let ports = self.name(&world, Some(old), Stored::of(&world)?).await?;
+        sweep::soon(&self.base, world_id(old));
+        Ok(ports)
+    }
+
+    async fn delete_world(&self, name: &WorldName, old: Incarnation) -> Result<(), WorldsError> {
+        let _turn = self.base.naming.lock().await;
+        self.base.write(Naming::new(&self.base, name, Some(old), None)).await?;
+        self.worlds.lock().remove(name);
+        sweep::soon(&self.base, world_id(old));
+        Ok(())
     }
 
     async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {
@@ -173,8 +216,7 @@ impl Store for MongoStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let names = self.names();
-        self.base.ask(async { names.find_one(doc! { "_id": "" }).await.map(drop) }).await
+        worlds::find(&self.base, &WorldName::default_world()).await.map(drop)
     }
 
     async fn close(&self) {
@@ -182,9 +224,7 @@ impl Store for MongoStore {
             .get_or_init(|| async {
                 self.base.closed.store(true, Ordering::Release);
                 self.base.queue.close();
-                if let Some(clock) = &self.clock {
-                    clock.abort();
-                }
+                self.beside.iter().for_each(JoinHandle::abort);
                 self.base.queue.drained(LAST_WRITES).await;
                 let worlds = std::mem::take(&mut *self.worlds.lock());
                 for world in worlds.values() {
@@ -199,8 +239,6 @@ impl Store for MongoStore {
 
 impl Drop for MongoStore {
     fn drop(&mut self) {
-        if let Some(clock) = &self.clock {
-            clock.abort();
-        }
+        self.beside.iter().for_each(JoinHandle::abort);
     }
 }

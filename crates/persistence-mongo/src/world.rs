@@ -6,28 +6,30 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloudm_application::ports::{StoreError, WallClock, World, WorldPorts, WorldStore, WorldView};
+use cloudm_application::ports::{
+    StoreError, WallClock, World, WorldCommit, WorldCommitError, WorldPorts, WorldStore, WorldView,
+};
 use cloudm_domain::{Incarnation, Instant};
 use futures_util::try_join;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::error::Error;
-use mongodb::{Collection, Database};
+use mongodb::{ClientSession, Collection, Database};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use crate::answers::Answers;
+use crate::answers::{self, Answers};
 use crate::clusters::Clusters;
 use crate::collections;
-use crate::document::{damaged, date, instant, world_id};
+use crate::document::{damaged, date, instant, long, world_id};
 use crate::error::{closed, overdue, store_error};
 use crate::events::Events;
 use crate::feed::Feed;
 use crate::machines::Machines;
 use crate::queue::Queue;
-use crate::sequence::Sequence;
-use crate::transaction::{Work, transact};
+use crate::sequence::{Counter, Sequence};
+use crate::transaction::{Stop, Work, transact};
 
 /// How long a read, or a transaction with all its repetitions, may take. A request makes a few of them one after another,
 /// of which the first that meets an outage ends it; so that its client knows within five seconds.
@@ -38,6 +40,8 @@ pub(crate) struct Base {
     pub(crate) database: Database,
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) queue: Queue,
+    /// Changes of what names point to take turns: they all count the worlds.
+    pub(crate) naming: tokio::sync::Mutex<()>,
     pub(crate) feed: Feed,
     pub(crate) closed: AtomicBool,
 }
@@ -54,42 +58,83 @@ impl Base {
         let answered = timeout(PATIENCE, asked).await.map_err(|_| overdue())?;
         answered.map_err(|error| store_error(&error))
     }
+
+    /// Writes in a transaction, when its turn in the queue has come. It is carried to its end also where nobody waits
+    /// for it any more.
+    pub(crate) async fn write<W: Work + 'static>(self: &Arc<Self>, work: W) -> Result<W::Output, W::Refusal>
+    where
+        W::Output: 'static,
+        W::Refusal: 'static,
+    {
+        self.check_open()?;
+        let base = self.clone();
+        let writing = tokio::spawn(async move {
+            let turn = base.queue.turn().await?;
+            let written = timeout(PATIENCE, transact(&base.database, &work)).await;
+            turn.end(written.is_ok());
+            work.end(matches!(written, Ok(Ok(_))));
+            written.unwrap_or_else(|_| Err(overdue().into()))
+        });
+        writing.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a write did not end".into()).into()))
+    }
 }
 
 /// The record of a world, as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
-struct Stored {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Stored {
     #[serde(rename = "_id")]
     incarnation: ObjectId,
     record: Document,
     /// The latest instant that a server showed before it stopped. What is committed tells its own, in the sequence.
     high_water: DateTime,
     /// How many clusters there are.
-    clusters: i64,
+    pub(crate) clusters: i64,
     /// How often a cluster was made, changed or deleted. What all of them write keeps two of them apart, so that a name is
     /// taken once.
     cluster_writes: i64,
 }
 
-/// Stores the record of a new world.
-pub(crate) async fn create(database: &Database, world: &World) -> Result<(), Error> {
-    let stored = Stored {
-        incarnation: world_id(world.incarnation),
-        record: mongodb::bson::serialize_to_document(world)?,
-        high_water: date(world.clock.now(0)),
-        clusters: 0,
-        cluster_writes: 0,
-    };
-    records(database).insert_one(stored).await.map(drop)
+impl Stored {
+    /// The record of a new world.
+    pub(crate) fn of(world: &World) -> Result<Self, StoreError> {
+        Ok(Self {
+            incarnation: world_id(world.incarnation),
+            record: document_of(world)?,
+            high_water: date(world.clock.now(0)),
+            clusters: 0,
+            cluster_writes: 0,
+        })
+    }
+
+    pub(crate) fn incarnation(&self) -> ObjectId {
+        self.incarnation
+    }
+
+    /// The world, understood.
+    pub(crate) fn world(&self) -> Result<World, StoreError> {
+        mongodb::bson::deserialize_from_document(self.record.clone())
+            .map_err(|why| damaged("the record of a world", why))
+    }
+
+    /// The latest instant that the world is known to have reached, with what its counter says.
+    pub(crate) fn reached(&self, counter: &Counter) -> Result<Instant, StoreError> {
+        let reached = [Some(self.high_water), counter.reached].into_iter().flatten().map(instant);
+        reached.into_iter().try_fold(Instant::MIN, |latest, reached| reached.map(|reached| latest.max(reached)))
+    }
 }
 
-/// Takes back the record of a world that got no name.
-pub(crate) async fn discard(database: &Database, incarnation: Incarnation) -> Result<(), Error> {
-    records(database).delete_one(doc! { "_id": world_id(incarnation) }).await.map(drop)
+fn document_of(world: &World) -> Result<Document, StoreError> {
+    mongodb::bson::serialize_to_document(world).map_err(|why| StoreError::Failed(why.to_string()))
 }
 
-fn records(database: &Database) -> Collection<Stored> {
+/// The records of all incarnations.
+pub(crate) fn records(database: &Database) -> Collection<Stored> {
     database.collection(collections::INCARNATIONS)
+}
+
+/// The record of an incarnation that has a name.
+pub(crate) fn living(incarnation: ObjectId) -> Document {
+    doc! { "_id": incarnation, "gone": { "$exists": false } }
 }
 
 /// One incarnation of a world.
@@ -126,6 +171,7 @@ impl OpenWorld {
     /// The handles of this world.
     pub(crate) fn ports(self: &Arc<Self>) -> WorldPorts {
         WorldPorts {
+            incarnation: self.incarnation(),
             world: Arc::new(WorldClock(self.clone())),
             clusters: Arc::new(Clusters(self.clone())),
             machines: Arc::new(Machines(self.clone())),
@@ -157,23 +203,13 @@ impl OpenWorld {
         timeout(PATIENCE, transact(&self.base.database, &work)).await.map_err(|_| overdue())?
     }
 
-    /// Writes in a transaction, when its turn in the queue has come. It is carried to its end also where nobody waits
-    /// for it any more.
-    pub(crate) async fn write<W: Work + 'static>(self: &Arc<Self>, work: W) -> Result<W::Output, W::Refusal>
+    /// Writes in a transaction. See [`Base::write`].
+    pub(crate) async fn write<W: Work + 'static>(&self, work: W) -> Result<W::Output, W::Refusal>
     where
         W::Output: 'static,
         W::Refusal: 'static,
     {
-        self.base.check_open()?;
-        let world = self.clone();
-        let writing = tokio::spawn(async move {
-            let turn = world.base.queue.turn().await?;
-            let written = timeout(PATIENCE, transact(&world.base.database, &work)).await;
-            turn.end(written.is_ok());
-            work.end(matches!(written, Ok(Ok(_))));
-            written.unwrap_or_else(|_| Err(overdue().into()))
-        });
-        writing.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a write did not end".into()).into()))
+        self.base.write(work).await
     }
 
     /// Keeps what this server has shown of the clock, for whoever opens the world next.
@@ -184,22 +220,26 @@ impl OpenWorld {
         self.sequence.rest().await
     }
 
+    /// The latest instant of what is committed.
+    async fn committed(&self) -> Result<Instant, Stop<WorldCommitError>> {
+        let reached = self.sequence.counter().await?.reached;
+        Ok(reached.map_or(Ok(Instant::MIN), instant)?)
+    }
+
     async fn record(&self) -> Result<Option<Stored>, Error> {
-        records(&self.base.database).find_one(doc! { "_id": self.id }).await
+        records(&self.base.database).find_one(living(self.id)).await
     }
 
     /// The record, understood.
-    fn understood(&self, record: Document) -> Result<Arc<World>, StoreError> {
+    fn understood(&self, stored: &Stored) -> Result<Arc<World>, StoreError> {
         let mut known = self.known.lock();
         if let Some((before, world)) = known.as_ref()
-            && *before == record
+            && *before == stored.record
         {
             return Ok(world.clone());
         }
-        let world: World = mongodb::bson::deserialize_from_document(record.clone())
-            .map_err(|why| damaged("the record of a world", why))?;
-        let world = Arc::new(world);
-        *known = Some((record, world.clone()));
+        let world = Arc::new(stored.world()?);
+        *known = Some((stored.record.clone(), world.clone()));
         Ok(world)
     }
 
@@ -221,10 +261,55 @@ impl WorldStore for WorldClock {
         let both = async { try_join!(world.record(), world.sequence.counter()) };
         let (stored, counter) = world.base.ask(both).await?;
         let stored = stored.ok_or(StoreError::WorldGone)?;
-        let record = world.understood(stored.record)?;
+        let record = world.understood(&stored)?;
         let wall = world.base.wall.now();
-        let mut reached = [Some(stored.high_water), counter.reached].into_iter().flatten().map(instant);
-        let now = reached.try_fold(record.clock.now(wall), |now, reached| reached.map(|reached| now.max(reached)))?;
+        let now = record.clock.now(wall).max(stored.reached(&counter)?);
         Ok(WorldView { world: record, now: world.raise(now), wall })
+    }
+
+    async fn commit(&self, commit: WorldCommit) -> Result<(), WorldCommitError> {
+        let (world, record) = (self.0.clone(), document_of(&commit.world)?);
+        self.0.write(Recording { world, commit, record, write: ObjectId::new() }).await
+    }
+}
+
+/// A write of the record of a world.
+struct Recording {
+    world: Arc<OpenWorld>,
+    commit: WorldCommit,
+    record: Document,
+    /// What tells this write from every other one.
+    write: ObjectId,
+}
+
+#[async_trait]
+impl Work for Recording {
+    type Output = ();
+    type Refusal = WorldCommitError;
+
+    async fn run(&self, session: &mut ClientSession) -> Result<(), Stop<WorldCommitError>> {
+        let Self { world, commit, record, write } = self;
+        if let Some(answer) = &commit.keep {
+            if answers::is_kept(world, session, &answer.key).await? {
+                return Err(Stop::Refused(WorldCommitError::KeyTaken));
+            }
+            answers::put(world, session, answer).await?;
+        }
+        if let Some(unseen) = commit.unseen
+            && (world.raise(Instant::MIN) >= unseen || world.committed().await? >= unseen)
+        {
+            return Err(Stop::Refused(WorldCommitError::Conflict));
+        }
+        let mut before = living(world.id);
+        before.insert("record.version", long(commit.expected)?);
+        let after = doc! { "$set": { "record": record, "write": write } };
+        let written = records(&world.base.database).update_one(before, after).session(session).await?;
+        if written.matched_count == 0 { Err(Stop::Refused(WorldCommitError::Conflict)) } else { Ok(()) }
+    }
+
+    async fn took_effect(&self) -> Result<Option<()>, Error> {
+        let written = doc! { "_id": self.world.id, "write": self.write };
+        let records = self.world.collection::<Document>(collections::INCARNATIONS);
+        Ok(records.find_one(written).await?.map(drop))
     }
 }

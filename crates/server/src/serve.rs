@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use actix_web::{HttpServer, rt};
 use anyhow::{Context, Result};
-use cloudm_application::Cloud;
-use cloudm_application::ports::{Entropy, NewWorld, Store, WorldPorts};
-use cloudm_domain::{Incarnation, Rate, Seed, WorldName};
+use cloudm_application::Worlds;
+use cloudm_application::ports::{Entropy, NewWorld, Store, World};
+use cloudm_domain::{Incarnation, Rate, Rules, Seed, WorldName};
 use cloudm_http_actix::HttpApi;
 use cloudm_persistence_embedded::{EmbeddedStore, Options};
 use cloudm_persistence_mongo::{self as persistence_mongo, MongoStore, Time};
@@ -42,8 +42,8 @@ async fn serve(settings: &Settings) -> Result<()> {
             return Ok(());
         }
     };
-    let cloud = Arc::new(cloud(&*store, settings, &*entropy).await?);
-    let api = HttpApi::new(cloud.clone(), store.clone(), entropy);
+    let worlds = Arc::new(worlds(&store, settings, entropy.clone()).await?);
+    let api = HttpApi::new(worlds.clone(), store.clone(), entropy);
 
     let bind = settings.http.bind;
     let (app, watched) = (api.clone(), api.clone());
@@ -63,7 +63,7 @@ async fn serve(settings: &Settings) -> Result<()> {
         api.drain();
         handle.stop(true).await;
     });
-    let background = rt::spawn(async move { tokio::join!(cloud.background.run(), watched.watch_connections()) });
+    let background = rt::spawn(async move { tokio::join!(worlds.run(), watched.watch_connections()) });
     announce(bound, data)?;
     server.await.context("the server failed")?;
     background.abort();
@@ -92,12 +92,13 @@ async fn open(store: &config::Store, entropy: Arc<dyn Entropy>) -> Result<(Arc<d
     }
 }
 
-/// The world `default`, made where it is not there yet.
-async fn cloud(store: &dyn Store, settings: &Settings, entropy: &dyn Entropy) -> Result<Cloud> {
-    let ports = store.ensure_world(new_world(&settings.simulation, entropy)).await?;
-    tell_what_stays(&ports, &settings.simulation).await?;
-    let token_key = store.page_token_key().await?;
-    Ok(Cloud::new(ports, Arc::new(settings.catalogue.clone()), token_key))
+/// The worlds of the store, of which `default` is made where it is not there yet.
+async fn worlds(store: &Arc<dyn Store>, settings: &Settings, entropy: Arc<dyn Entropy>) -> Result<Worlds> {
+    let (new, catalogue) = (new_world(&settings.simulation, &*entropy), Arc::new(settings.catalogue.clone()));
+    let worlds = Worlds::open(store.clone(), entropy, catalogue, new).await?;
+    let default = worlds.cloud(&WorldName::default_world()).await?;
+    tell_what_stays(&default.view().await?.world, &settings.simulation);
+    Ok(worlds)
 }
 
 fn new_world(simulation: &Simulation, entropy: &dyn Entropy) -> NewWorld {
@@ -112,18 +113,18 @@ fn new_world(simulation: &Simulation, entropy: &dyn Entropy) -> NewWorld {
         start: None,
         rate: Rate::REAL,
         preset: simulation.preset,
+        retention: Rules::DEFAULT_RETENTION,
+        asked: None,
     }
 }
 
 /// A world that was made before keeps its seed and preset; whoever configured others is told.
-async fn tell_what_stays(ports: &WorldPorts, simulation: &Simulation) -> Result<()> {
-    let world = ports.world.read().await?.world;
+fn tell_what_stays(world: &World, simulation: &Simulation) {
     let (seed, preset) = (world.seed.number(), world.preset.name());
     tracing::info!(seed, preset, "the world default");
     if simulation.seed.is_some_and(|seed| seed != world.seed) || simulation.preset != world.preset {
         tracing::warn!(seed, preset, "the world default was made before and keeps its seed and preset");
     }
-    Ok(())
 }
 
 fn announce(bound: SocketAddr, data: Data) -> Result<()> {

@@ -21,7 +21,7 @@ pub(crate) struct MachineCommands {
     pub(crate) machines: Arc<dyn MachineStore>,
     pub(crate) answers: Arc<Answers>,
     pub(crate) settler: Settler,
-    stripes: Stripes,
+    stripes: Arc<Stripes>,
 }
 
 /// What came of one attempt at a command.
@@ -33,12 +33,12 @@ enum Attempt {
 
 impl MachineCommands {
     pub(crate) fn new(
-        world: Arc<dyn WorldStore>,
-        machines: Arc<dyn MachineStore>,
+        (world, machines): (Arc<dyn WorldStore>, Arc<dyn MachineStore>),
         answers: Arc<Answers>,
         settler: Settler,
+        stripes: Arc<Stripes>,
     ) -> Self {
-        Self { world, machines, answers, settler, stripes: Stripes::new() }
+        Self { world, machines, answers, settler, stripes }
     }
 
     /// Reads the machine, lets `decide` decide, and writes what came of it, until no other change comes between.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use cloudm_domain::{Cluster, Instant, Machine, Rules};
 
-pub(crate) use command::MachineCommands;
+pub(crate) use command::{MAX_ATTEMPTS, MachineCommands};
 pub use create::{CreateMachine, NewMachineRequest};
 pub use delete::DeleteMachine;
 pub use edit::EditMachine;

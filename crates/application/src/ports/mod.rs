@@ -1,8 +1,9 @@
 //! Ports: what the use cases need of the world outside. A store is written against the MUSTs that stand here; each is
 //! a scenario of the contract suite.
 //!
-//! [`Store`] opens worlds. All other ports are handles of one incarnation of one world and know no other: after that
-//! incarnation was deleted or reset, each of their calls MUST fail with [`StoreError::WorldGone`].
+//! [`Store`] makes and opens worlds. All other ports are handles of one incarnation of one world and know no other. After
+//! that was deleted or reset, [`WorldStore::read`] MUST fail with [`StoreError::WorldGone`]; every other call MUST do so too,
+//! or answer as if the world stood as it was, or were empty. It MUST NOT reach another incarnation.
 //!
 //! # What every port MUST keep
 //! - **Absence is a value.** What does not exist is `None` or an empty page, never an error.
@@ -24,11 +25,11 @@ pub use events::{EventPage, EventQuery, EventStore, Position, PositionedEvent};
 pub use machines::{
     Commit, CommitError, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, SortKey,
 };
-pub use store::{Entropy, NewWorld, Store, StoreError, WallClock, WorldPorts};
-pub use world::{World, WorldStore, WorldView};
+pub use store::{Entropy, MAX_WORLDS, NewWorld, Store, StoreError, WallClock, WorldPorts, WorldsError};
+pub use world::{Asked, ForkedWorld, Origin, World, WorldCommit, WorldCommitError, WorldStore, WorldView};
 
 #[cfg(test)]
 pub(crate) use self::{
     answers::MockAnswerStore, clusters::MockClusterStore, events::MockEventStore, machines::MockMachineStore,
-    world::MockWorldStore,
+    store::MockStore, world::MockWorldStore,
 };

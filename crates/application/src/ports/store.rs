@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudm_domain::{Incarnation, Instant, Preset, Rate, Seed, WallMillis, WorldName};
+use cloudm_domain::{Incarnation, Instant, Preset, Rate, Seed, Span, WallMillis, WorldName};
 
-use super::{AnswerStore, ClusterStore, EventStore, MachineStore, WorldStore};
+use super::{AnswerStore, Asked, ClusterStore, EventStore, ForkedWorld, MachineStore, WorldStore};
 
 /// What can go wrong in any store.
 ///
@@ -44,11 +44,37 @@ pub struct NewWorld {
     pub rate: Rate,
     /// The preset whose behaviour it begins with.
     pub preset: Preset,
+    /// How long a TERMINATED machine stays readable.
+    pub retention: Span,
+    /// The request that makes it, where that may be repeated.
+    pub asked: Option<Asked>,
 }
+
+/// Why the worlds of a store were not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldsError {
+    /// A world has the name.
+    #[error("the name is taken")]
+    NameTaken,
+    /// There are [`MAX_WORLDS`] worlds.
+    #[error("the store has no room for another world")]
+    TooMany,
+    /// The name does not point to the incarnation that it has to.
+    #[error("the world has changed")]
+    Conflict,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The most worlds of a store.
+pub const MAX_WORLDS: usize = 1_000;
 
 /// The handles of one world.
 #[derive(Clone)]
 pub struct WorldPorts {
+    /// The incarnation that they are the handles of.
+    pub incarnation: Incarnation,
     /// The world record and its clock.
     pub world: Arc<dyn WorldStore>,
     /// Its clusters.
@@ -62,6 +88,7 @@ pub struct WorldPorts {
 }
 
 /// A store of worlds.
+#[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Makes a world where none has the name, and opens it.
@@ -72,6 +99,35 @@ pub trait Store: Send + Sync {
 
     /// Opens the world that the name points to now.
     async fn open_world(&self, name: &WorldName) -> Result<Option<WorldPorts>, StoreError>;
+
+    /// The incarnation that the name points to now. Every request asks this, so it MUST cost no more than one look.
+    async fn find_world(&self, name: &WorldName) -> Result<Option<Incarnation>, StoreError>;
+
+    /// The names of worlds after this one, in the order of their bytes, at most `limit`.
+    async fn worlds(&self, after: Option<WorldName>, limit: usize) -> Result<Vec<WorldName>, StoreError>;
+
+    /// Makes a world, and opens it.
+    ///
+    /// MUST refuse a name that is taken, and one more than [`MAX_WORLDS`]. Of callers that race for a name or for the last
+    /// place exactly one MUST win.
+    async fn create_world(&self, new: NewWorld) -> Result<WorldPorts, WorldsError>;
+
+    /// Makes a world that is a copy of another one at one moment, and opens it: its record by [`super::World::forked`], its
+    /// clusters, machines, used ids and history. Kept answers stay behind.
+    ///
+    /// MUST hold every write that was acknowledged before it began, and of one that was under way all or nothing. MUST
+    /// refuse, as a creation does, and where `source` is not the incarnation that a name points to. Later, neither world
+    /// MUST see anything of the other.
+    async fn fork_world(&self, source: Incarnation, fork: ForkedWorld) -> Result<WorldPorts, WorldsError>;
+
+    /// Lets the name of a world that has the incarnation `old` point to a new world, and opens that: a reset.
+    ///
+    /// MUST refuse where the name does not point to `old`; of callers that race exactly one MUST win. From then on nobody
+    /// MUST find the old world, and what it held MUST be dropped in the end, also where the process dies.
+    async fn replace_world(&self, old: Incarnation, new: NewWorld) -> Result<WorldPorts, WorldsError>;
+
+    /// Deletes the world that has the name and the incarnation `old`. The same MUSTs as of a replacement.
+    async fn delete_world(&self, name: &WorldName, old: Incarnation) -> Result<(), WorldsError>;
 
     /// The key that page tokens are sealed with.
     ///

@@ -15,7 +15,7 @@ use crate::body::Json;
 use crate::docs::{DryRunParam, IdempotencyKeyParam, problems};
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::world::World;
+use crate::world::{World, public_path};
 
 /// A cluster to make.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -60,7 +60,7 @@ pub(crate) async fn create_cluster(
     body: Json<NewClusterBody>,
 ) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(&request)?;
-    let path = request.path().to_owned();
+    let path = public_path(&request);
     let show = move |cluster: &Arc<Cluster>| -> Answer {
         show(StatusCode::CREATED, cluster).located(format!("{path}/{}", cluster.id))
     };
@@ -71,7 +71,7 @@ pub(crate) async fn create_cluster(
 }
 
 problems!(CreateClusterProblems:
-    MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, RequestTimeout,
+    NoSuchWorld, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, RequestTimeout,
     NameTaken, TooManyClusters, IdempotencyInFlight, BodyTooLarge, UnsupportedMediaType, UnknownField, DuplicateField,
     MissingField, WrongType, InvalidName, InvalidValue, UnknownRegion, IdempotencyMismatch, Contention, StoreUnavailable,
 );

@@ -28,6 +28,6 @@ pub(crate) async fn delete_cluster(request: HttpRequest, world: World, _: NoBody
 }
 
 problems!(DeleteClusterProblems:
-    InvalidId, UnexpectedBody, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, NoSuchCluster,
+    NoSuchWorld, InvalidId, UnexpectedBody, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, NoSuchCluster,
     RequestTimeout, ClusterNotEmpty, VersionMismatch, BodyTooLarge, Settling, Contention, StoreUnavailable,
 );

@@ -68,7 +68,7 @@ pub(crate) async fn edit_cluster(
 }
 
 problems!(EditClusterProblems:
-    InvalidId, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader,
+    NoSuchWorld, InvalidId, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader,
     NoSuchCluster, RequestTimeout, NameTaken, VersionMismatch, BodyTooLarge, UnsupportedMediaType, UnknownField,
     DuplicateField, WrongType, InvalidName, InvalidValue, UnknownRegion, Contention, StoreUnavailable,
 );

@@ -13,7 +13,7 @@ use crate::body::{Json, Object, not_null};
 use crate::docs::{DryRunParam, IdempotencyKeyParam, problems};
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::world::World;
+use crate::world::{World, public_path};
 
 /// A machine to make.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -87,7 +87,7 @@ pub(crate) async fn create_machine(
     body: Json<NewMachineBody>,
 ) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(&request)?;
-    let path = request.path().to_owned();
+    let path = public_path(&request);
     let show = move |view: &MachineView| -> Answer {
         show(StatusCode::CREATED, view).located(format!("{path}/{}", view.machine.id))
     };
@@ -99,7 +99,7 @@ pub(crate) async fn create_machine(
 }
 
 problems!(CreateMachineProblems:
-    MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, RequestTimeout,
+    NoSuchWorld, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, RequestTimeout,
     NameTaken, IdempotencyInFlight, BodyTooLarge, UnsupportedMediaType, UnknownField, DuplicateField, MissingField,
     WrongType, InvalidName, InvalidTags, InvalidValue, UnknownCluster, UnknownMachineType, IdempotencyMismatch, SettleLimit,
     Contention, StoreUnavailable,

@@ -45,6 +45,6 @@ pub(crate) async fn delete_machine(request: HttpRequest, world: World, _: NoBody
 }
 
 problems!(DeleteMachineProblems:
-    InvalidId, UnexpectedBody, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, NoSuchMachine,
+    NoSuchWorld, InvalidId, UnexpectedBody, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, NoSuchMachine,
     RequestTimeout, Protected, VersionMismatch, BodyTooLarge, SettleLimit, Contention, StoreUnavailable,
 );

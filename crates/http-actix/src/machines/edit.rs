@@ -94,7 +94,7 @@ pub(crate) async fn edit_machine(
 }
 
 problems!(EditMachineProblems:
-    InvalidId, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader,
+    NoSuchWorld, InvalidId, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader,
     NoSuchMachine, RequestTimeout, NameTaken, MachineTerminated, VersionMismatch, BodyTooLarge, UnsupportedMediaType,
     UnknownField, DuplicateField, WrongType, InvalidName, InvalidTags, InvalidValue, SettleLimit, Contention,
     StoreUnavailable,

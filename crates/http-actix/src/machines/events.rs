@@ -31,6 +31,6 @@ pub(crate) async fn list_machine_events(request: HttpRequest, world: World) -> R
 }
 
 problems!(ListMachineEventsProblems:
-    InvalidId, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidPageSize, InvalidPageToken, InvalidPosition,
+    NoSuchWorld, InvalidId, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidPageSize, InvalidPageToken, InvalidPosition,
     NoSuchMachine, SettleLimit, StoreUnavailable,
 );

@@ -41,5 +41,5 @@ pub(crate) async fn get_machine(request: HttpRequest, world: World) -> Result<Ht
 }
 
 problems!(GetMachineProblems:
-    InvalidId, UnknownParameter, InvalidHeader, NoSuchMachine, SettleLimit, StoreUnavailable,
+    NoSuchWorld, InvalidId, UnknownParameter, InvalidHeader, NoSuchMachine, SettleLimit, StoreUnavailable,
 );

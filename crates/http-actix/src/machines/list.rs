@@ -71,6 +71,6 @@ pub(crate) async fn list_machines(request: HttpRequest, world: World) -> Result<
 }
 
 problems!(ListMachinesProblems:
-    UnknownParameter, DuplicateParameter, InvalidParameter, InvalidPageSize, InvalidPageToken, Settling, SettleLimit,
+    NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidPageSize, InvalidPageToken, Settling, SettleLimit,
     StoreUnavailable,
 );

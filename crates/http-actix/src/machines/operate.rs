@@ -54,7 +54,7 @@ pub(crate) async fn operate_machine(request: HttpRequest, world: World, _: NoBod
 }
 
 problems!(OperateMachineProblems:
-    InvalidId, UnknownAction, MissingParameter, UnexpectedBody, UnknownParameter, DuplicateParameter, InvalidParameter,
+    NoSuchWorld, InvalidId, UnknownAction, MissingParameter, UnexpectedBody, UnknownParameter, DuplicateParameter, InvalidParameter,
     InvalidHeader, NoSuchMachine, RequestTimeout, IllegalTransition, OperationInProgress, Protected, IdempotencyInFlight,
     VersionMismatch, BodyTooLarge, UnknownMachineType, IdempotencyMismatch, SettleLimit, Contention, StoreUnavailable,
 );

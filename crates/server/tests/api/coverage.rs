@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::{clusters, endings, events, lists, machines, operations, site, site_constants, spec, surroundings};
+use crate::{
+    clock, clusters, endings, events, lists, machines, operations, site, site_constants, spec, surroundings, worlds,
+};
 
 /// A test, and the operations that it shows at work.
 type Shows = (fn(), &'static [&'static str]);
@@ -20,6 +22,16 @@ const TESTS: &[Shows] = &[
     (endings::a_deleted_machine_is_gone_at_once_where_that_takes_no_time, &["deleteMachine"]),
     (events::a_machines_history_is_told_whole, &["listMachineEvents"]),
     (events::the_worlds_history_has_every_machines, &["listEvents"]),
+    (worlds::a_world_is_made_and_read, &["createWorld", "getWorld", "listWorlds"]),
+    (worlds::a_worlds_retention_is_changed, &["editWorld"]),
+    (worlds::a_fork_goes_its_own_way, &["forkWorld"]),
+    (worlds::a_world_begins_anew, &["resetWorld"]),
+    (worlds::a_deleted_world_is_gone, &["deleteWorld"]),
+    (clock::a_clock_is_moved_by_hand, &["getClock", "advanceClock"]),
+    (clock::a_clock_runs_at_its_rate, &["editClock"]),
+    (clock::a_clock_is_moved_to_what_is_next, &["advanceClockToNext"]),
+    (clock::a_world_runs_until_nothing_is_on_its_way, &["runUntilIdle"]),
+    (clock::a_behaviour_is_read_and_changed, &["getBehaviour", "putBehaviour", "listPresets"]),
     (surroundings::a_server_that_drains_lives_but_is_not_ready, &["isAlive", "isReady", "isHealthy"]),
 ];
 

@@ -10,6 +10,7 @@
 mod answer;
 mod bad_input;
 mod bounds;
+mod clock;
 mod clusters;
 mod conditions;
 mod coverage;
@@ -26,3 +27,4 @@ mod site;
 mod site_constants;
 mod spec;
 mod surroundings;
+mod worlds;

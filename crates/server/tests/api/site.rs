@@ -11,10 +11,10 @@ use std::sync::Arc;
 use actix_web::body::to_bytes;
 use actix_web::http::Method;
 use actix_web::test::{self, TestRequest};
-use cloudm_application::Cloud;
 use cloudm_application::ports::{NewWorld, Store};
 use cloudm_application::testing::{CountingEntropy, ManualWall};
-use cloudm_domain::{Catalogue, Incarnation, Instant, Preset, Rate, Seed, WorldName};
+use cloudm_application::{Cloud, Worlds};
+use cloudm_domain::{Catalogue, Incarnation, Instant, Preset, Rate, Rules, Seed, WorldName};
 use cloudm_http_actix::HttpApi;
 use cloudm_persistence_embedded::{EmbeddedStore, Options};
 use cloudm_persistence_mongo::{self as mongo, MongoStore, Time};
@@ -109,11 +109,13 @@ impl Site {
             start: None,
             rate: Rate::REAL,
             preset,
+            retention: Rules::DEFAULT_RETENTION,
+            asked: None,
         };
-        let ports = store.ensure_world(new).await.unwrap();
-        let token_key = store.page_token_key().await.unwrap();
-        let cloud = Arc::new(Cloud::new(ports, Arc::new(Catalogue::default()), token_key));
-        let api = HttpApi::new(cloud.clone(), store.clone(), Arc::new(CountingEntropy::default()));
+        let entropy = Arc::new(CountingEntropy::default());
+        let worlds = Worlds::open(store.clone(), entropy.clone(), Arc::new(Catalogue::default()), new).await.unwrap();
+        let cloud = worlds.cloud(&WorldName::default_world()).await.unwrap();
+        let api = HttpApi::new(Arc::new(worlds), store.clone(), entropy);
         Self::of(Parts { api, cloud, store, wall }).await
     }
 
@@ -142,7 +144,7 @@ impl Site {
             request = request.set_payload(body.to_vec());
         }
         let answer = (self.serve)(request).await;
-        let path = uri.split('?').next().unwrap();
+        let path = spec::of_any_world(uri.split('?').next().unwrap());
         let given_id = headers.iter().find(|(name, value)| *name == "x-request-id" && is_safe(value));
         answer.check(method, path, given_id.map(|(_, value)| *value));
         if let Some(operation) = spec::operation(method, path)
@@ -161,6 +163,15 @@ impl Site {
         }
         let headers = [headers, &[("content-type", "application/json")]].concat();
         self.send(method, &uri, &headers, body.to_string().as_bytes()).await
+    }
+
+    /// Sends a request under `/sim/v1`, with a JSON body unless it is null.
+    pub(crate) async fn simulate(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let uri = format!("/sim/v1{path}");
+        if body.is_null() {
+            return self.send(method, &uri, &[], &[]).await;
+        }
+        self.send(method, &uri, &[("content-type", "application/json")], body.to_string().as_bytes()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -245,6 +256,7 @@ impl Site {
             "clusters": self.walk("/clusters?page_size=1000").await,
             "machines": self.walk(&format!("/machines?page_size=1000&state={}", states.join(","))).await,
             "events": self.walk("/events?page_size=1000").await,
+            "worlds": self.simulate("GET", "/worlds?page_size=1000", &Value::Null).await.items(),
         })
     }
 }

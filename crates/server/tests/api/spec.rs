@@ -52,6 +52,12 @@ pub(crate) fn operation(method: &str, path: &str) -> Option<&'static Operation> 
     operations().iter().find(|operation| operation.method == method && fits(&operation.path, path))
 }
 
+/// The path of the same resource in the world `default`, under which it is described.
+pub(crate) fn of_any_world(path: &str) -> &str {
+    let rest = path.strip_prefix("/worlds/").and_then(|path| path.find("/api/v1/").map(|at| path.split_at(at)));
+    rest.filter(|(world, _)| !world.is_empty() && !world.contains('/')).map_or(path, |(_, rest)| rest)
+}
+
 fn fits(pattern: &str, path: &str) -> bool {
     let (pattern, path): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), path.split('/').collect());
     let same = |(pattern, path): (&&str, &&str)| pattern == path || (pattern.starts_with('{') && !path.is_empty());

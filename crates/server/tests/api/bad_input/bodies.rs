@@ -25,7 +25,10 @@ async fn broken_json() {
                 .site
                 .send(request.method, &request.uri(), &[("content-type", "application/json")], text.as_bytes())
                 .await;
-            assert!(["malformed_json", "wrong_type"].contains(&answer.json()["code"].as_str().unwrap()), "{answer}");
+            assert!(
+                ["malformed_json", "wrong_type", "unknown_field"].contains(&answer.json()["code"].as_str().unwrap()),
+                "{answer}"
+            );
         }
     }
 }
@@ -33,7 +36,7 @@ async fn broken_json() {
 #[actix_web::test]
 async fn no_body_where_there_is_to_be_one() {
     let scene = Scene::new().await;
-    for operation in with_a_body() {
+    for operation in with_a_body().filter(|operation| operation.json["requestBody"]["required"] == true) {
         let request = Request { body: vec![], ..scene.request(operation) };
         scene.refuses(&request, 400, "missing_body", None).await;
         scene.refuses(&Request { content_type: None, ..request }, 400, "missing_body", None).await;
@@ -101,7 +104,7 @@ async fn null_where_it_says_nothing() {
                 let merge_patch = Request { content_type: Some("application/merge-patch+json"), ..request };
                 scene.refuses(&merge_patch, 422, "wrong_type", Some(&pointer)).await;
             }
-            for inner in good.as_object().into_iter().flat_map(|good| good.keys()) {
+            for inner in good.as_object().filter(|_| field == "protection").into_iter().flat_map(|good| good.keys()) {
                 let request = scene.request(operation).body(with(operation, &field, json!({ inner: null })));
                 scene.refuses(&request, 422, "wrong_type", Some(&format!("/{field}/{inner}"))).await;
             }
@@ -152,7 +155,7 @@ async fn missing_field() {
             found += 1;
         }
     }
-    assert_eq!(found, 4, "name and region_code, name and cluster_name");
+    assert_eq!(found, 17, "name and region_code, name and cluster_name; two names of worlds, a rate, and ten timings");
 }
 
 #[actix_web::test]

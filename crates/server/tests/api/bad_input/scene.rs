@@ -48,6 +48,8 @@ impl Scene {
         let stopped = json!({"name": "a", "cluster_name": "web", "tags": ["x"], "start": false});
         let machine = site.machine_of(&stopped).await;
         site.machine("b").await;
+        let spare = json!({"name": "spare", "seed": 7, "preset": "realistic"});
+        site.simulate("POST", "/worlds", &spare).await.expect(201);
         Self { site, cluster, machine }
     }
 
@@ -58,7 +60,7 @@ impl Scene {
         let method = operation.method.as_str();
         let mut request = Request {
             method,
-            path: operation.path.replace("{id}", &id),
+            path: operation.path.replace("{id}", &id).replace("{world}", "spare"),
             query: vec![],
             content_type: None,
             body: vec![],
@@ -95,6 +97,15 @@ pub(super) fn good_body(operation: &str) -> Value {
             "protection": {"stop": true, "terminate": false},
         }),
         "editMachine" => json!({"name": "new", "tags": ["y"], "protection": {"stop": true, "terminate": true}}),
+        "createWorld" => json!({
+            "name": "new", "seed": 8, "start": "2030-01-01T00:00:00Z", "rate": 60.0, "preset": "flaky", "retention": "2h",
+        }),
+        "editWorld" => json!({"retention": "2h"}),
+        "forkWorld" => json!({"name": "copy", "seed": 9}),
+        "editClock" => json!({"rate": 2.0}),
+        "advanceClock" => json!({"by": "2m"}),
+        "runUntilIdle" => json!({"limit": "2m"}),
+        "putBehaviour" => serde_json::to_value(Preset::Flaky.behaviour()).unwrap(),
         other => panic!("{other} needs a good body here"),
     }
 }
@@ -135,6 +146,10 @@ async fn the_requests_that_the_bad_ones_are_made_of_are_good() {
         if operation.id == "deleteCluster" {
             request.path = format!("/api/v1{empty}");
         }
+        if operation.id == "deleteWorld" {
+            scene.site.simulate("POST", "/worlds", &json!({"name": "going"})).await.expect(201);
+            request.path = request.path.replace("spare", "going");
+        }
         let headers: Vec<_> = request.content_type.map(|value| ("content-type", value)).into_iter().collect();
         let answer = scene.site.send(request.method, &request.uri(), &headers, &request.body).await;
         assert!((200..300).contains(&answer.status), "{}: {answer}", operation.id);
@@ -147,6 +162,8 @@ async fn the_good_bodies_have_every_field() {
         let properties = operation.body().unwrap()["properties"].as_object().unwrap();
         let named: Vec<_> = properties.keys().cloned().collect();
         let given: Vec<_> = fields(operation).into_iter().map(|(name, _)| name).collect();
+        // A clock is moved by one of two.
+        let named = named.into_iter().filter(|name| operation.id != "advanceClock" || name != "to").collect();
         assert_eq!(sorted(given), sorted(named), "{}", operation.id);
     }
 }

@@ -1,0 +1,82 @@
+//! The worlds that are in use.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloudm_domain::WorldName;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::background;
+use crate::cloud::{Cloud, Common};
+use crate::error::Error;
+use crate::ports::Store;
+
+/// How often worlds are looked at that nobody asks anything of. One that was not asked from one look to the next is let go.
+const LOOK: Duration = Duration::from_secs(120);
+
+/// The clouds of the worlds in use, each opened when it is first asked for.
+pub(crate) struct Clouds {
+    store: Arc<dyn Store>,
+    common: Common,
+    open: Mutex<HashMap<WorldName, Arc<Cloud>>>,
+    opened: UnboundedSender<Arc<Cloud>>,
+    to_run: tokio::sync::Mutex<UnboundedReceiver<Arc<Cloud>>>,
+}
+
+impl Clouds {
+    pub(crate) fn new(store: Arc<dyn Store>, common: Common) -> Self {
+        let (opened, to_run) = unbounded_channel();
+        Self { store, common, open: Mutex::default(), opened, to_run: tokio::sync::Mutex::new(to_run) }
+    }
+
+    /// The cloud of the world that the name points to now.
+    pub(crate) async fn open(&self, name: &WorldName) -> Result<Arc<Cloud>, Error> {
+        let Some(incarnation) = self.store.find_world(name).await? else {
+            self.open.lock().remove(name);
+            return Err(Error::NoSuchWorld);
+        };
+        let known = self.open.lock().get(name).filter(|cloud| cloud.incarnation() == incarnation).cloned();
+        if let Some(cloud) = known {
+            cloud.use_it();
+            return Ok(cloud);
+        }
+        let ports = self.store.open_world(name).await?.ok_or(Error::NoSuchWorld)?;
+        let mut open = self.open.lock();
+        // Another request may have been faster, and what all share is in one of them.
+        if let Some(cloud) = open.get(name).filter(|cloud| cloud.incarnation() == ports.incarnation) {
+            return Ok(cloud.clone());
+        }
+        let cloud = Arc::new(Cloud::new(ports, &self.common));
+        open.insert(name.clone(), cloud.clone());
+        // Whoever runs nothing in the background does not listen.
+        let _ = self.opened.send(cloud.clone());
+        Ok(cloud)
+    }
+
+    /// Runs what worlds in use do by themselves, and lets go of those that nobody uses.
+    pub(crate) async fn run(&self) {
+        let mut opened = self.to_run.lock().await;
+        let mut running = FuturesUnordered::new();
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some(cloud) = opened.recv() => running.push(background::run(Arc::downgrade(&cloud))),
+                Some(()) = running.next() => {}
+                _ = look.tick() => self.let_go(),
+            }
+        }
+    }
+
+    fn let_go(&self) {
+        let default = WorldName::default_world();
+        // Someone has a hold on it who follows it or waits for something in it.
+        let in_use = |cloud: &Arc<Cloud>| Arc::strong_count(cloud) > 1 || cloud.was_used();
+        self.open.lock().retain(|name, cloud| in_use(cloud) || *name == default);
+    }
+}
