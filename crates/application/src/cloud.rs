@@ -9,6 +9,7 @@ use crate::background::Background;
 use crate::behaviour::{GetBehaviour, SetBehaviour};
 use crate::clock::{Advance, GetClock, RunUntilIdle, SetRate};
 use crate::clusters::{CreateCluster, DeleteCluster, EditCluster, GetCluster, ListClusters};
+use crate::digest::GetDigest;
 use crate::error::Error;
 use crate::events::ListEvents;
 use crate::idempotency::Answers;
@@ -65,6 +66,8 @@ pub struct Cloud {
     pub get_behaviour: GetBehaviour,
     /// Changes how machines behave.
     pub set_behaviour: SetBehaviour,
+    /// Tells the digest of the history.
+    pub get_digest: GetDigest,
     /// Writes what is due; a test calls it by hand.
     pub settler: Settler,
     /// What a server runs beside the requests.
@@ -119,6 +122,7 @@ impl Cloud {
             advance,
             get_behaviour: GetBehaviour { world: world.clone() },
             set_behaviour: SetBehaviour { records: records.clone() },
+            get_digest: GetDigest { world: world.clone(), events: events.clone(), settler: settler.clone() },
             create_cluster: CreateCluster {
                 world: world.clone(),
                 clusters: clusters.clone(),

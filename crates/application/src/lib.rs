@@ -14,6 +14,7 @@ mod behaviour;
 pub mod clock;
 mod cloud;
 pub mod clusters;
+mod digest;
 mod error;
 pub mod events;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use behaviour::{GetBehaviour, SetBehaviour};
 pub use clock::{Advanced, ClockView, Happened, Target};
 pub use cloud::Cloud;
 pub use clusters::{ClusterList, ClusterListQuery, NewCluster};
+pub use digest::{DigestView, GetDigest, Sum};
 pub use error::Error;
 pub use events::{EventList, EventListQuery};
 pub use machines::{MachineList, MachineListQuery, MachineView, NewMachineRequest};

@@ -18,6 +18,7 @@ mod clusters;
 mod codes;
 mod conditions;
 mod connections;
+mod digest;
 mod docs;
 mod errors;
 mod events;
@@ -164,7 +165,8 @@ fn simulation(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) 
         .service(clock::run_until_idle)
         .service(behaviour::get_behaviour)
         .service(behaviour::put_behaviour)
-        .service(presets::list_presets);
+        .service(presets::list_presets)
+        .service(digest::get_digest);
 }
 
 /// The routes of the simulated cloud of one world.

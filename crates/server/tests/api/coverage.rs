@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    clock, clusters, endings, events, lists, machines, operations, site, site_constants, spec, surroundings, worlds,
+    clock, clusters, digests, endings, events, lists, machines, operations, site, site_constants, spec, surroundings,
+    worlds,
 };
 
 /// A test, and the operations that it shows at work.
@@ -32,6 +33,7 @@ const TESTS: &[Shows] = &[
     (clock::a_clock_is_moved_to_what_is_next, &["advanceClockToNext"]),
     (clock::a_world_runs_until_nothing_is_on_its_way, &["runUntilIdle"]),
     (clock::a_behaviour_is_read_and_changed, &["getBehaviour", "putBehaviour", "listPresets"]),
+    (digests::one_seed_has_one_digest_and_another_has_another, &["getDigest"]),
     (surroundings::a_server_that_drains_lives_but_is_not_ready, &["isAlive", "isReady", "isHealthy"]),
 ];
 

@@ -14,6 +14,7 @@ mod clock;
 mod clusters;
 mod conditions;
 mod coverage;
+mod digests;
 mod dry_runs;
 mod endings;
 mod events;

@@ -9,6 +9,7 @@
 mod client;
 mod crash;
 mod drain;
+mod law_one;
 mod mongo_outage;
 mod mongo_start;
 mod races;

@@ -17,7 +17,9 @@ fn exchange(server: &Server, requests: &str) -> String {
 /// The lines of the first head, in alphabetical order but without the ids and the date; and what comes after it.
 fn first_head(answers: &str) -> (Vec<&str>, &str) {
     let (head, rest) = answers.split_once("\r\n\r\n").unwrap();
-    let changing = |line: &&str| !["date:", "x-request-id:", "connection:"].iter().any(|name| line.starts_with(name));
+    let changing = |line: &&str| {
+        !["date:", "x-request-id:", "x-world-now:", "connection:"].iter().any(|name| line.starts_with(name))
+    };
     let mut lines: Vec<_> = head.lines().filter(changing).collect();
     lines.sort_unstable();
     (lines, rest)

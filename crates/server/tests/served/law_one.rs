@@ -1,0 +1,143 @@
+//! Observation changes nothing: a world that many read while it is advanced, by servers that are killed, ends as one that nobody
+//! looked at.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::support::{Place, Server};
+
+const READERS: usize = 16;
+const KILLS: usize = 10;
+const STEPS: usize = 22;
+
+/// The machines of a fleet in each store. MongoDB's is smaller, for a commit takes longer there.
+const SIZES: [(&str, usize); 2] = [("embedded", 1_000), ("mongodb", 200)];
+
+/// How far the worlds go, in virtual seconds.
+const SPAN: u64 = 24 * 3600;
+
+fn post(client: &Client, path: &str, body: &Value) -> Result<Value, ureq::Error> {
+    let answer = client.raw("POST", path, &[("content-type", "application/json")], &body.to_string())?;
+    assert!((200..300).contains(&answer.status) || answer.status == 503, "{path}: {answer:?}");
+    Ok(answer.json())
+}
+
+/// Makes a world with a fleet, and returns the ids of its machines.
+fn fleet(server: &Server, world: &str, size: usize) -> Vec<String> {
+    let client = server.client();
+    post(&client, "/sim/v1/worlds", &json!({"name": world, "seed": 42, "preset": "flaky"})).unwrap();
+    post(&client, &format!("/worlds/{world}/api/v1/clusters"), &json!({"name": "web", "region_code": "A"})).unwrap();
+    let path = format!("/worlds/{world}/api/v1/machines");
+    let make = |maker: usize| {
+        let client = server.client();
+        let mine = (maker..size).step_by(READERS);
+        let make =
+            |number| post(&client, &path, &json!({"name": format!("m-{number}"), "cluster_name": "web"})).unwrap();
+        mine.map(|number| make(number)["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    thread::scope(|scope| {
+        let makers: Vec<_> = (0..READERS).map(|maker| scope.spawn(move || make(maker))).collect();
+        makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect()
+    })
+}
+
+/// Moves the clock of a world to so many seconds after its start; says whether it is there.
+fn go_to(client: &Client, world: &str, seconds: u64) -> bool {
+    let (hours, minutes) = (seconds / 3600 % 24, seconds / 60 % 60);
+    let to = format!("2030-01-{:02}T{hours:02}:{minutes:02}:{:02}Z", 1 + seconds / 86_400, seconds % 60);
+    let moved = post(client, &format!("/sim/v1/worlds/{world}/clock/advance"), &json!({ "to": to }));
+    moved.is_ok_and(|moved| moved.get("to").is_some())
+}
+
+/// Reads whatever there is, until it is told to stop or the server is gone.
+fn read(client: &Client, world: &str, ids: &[String], reader: usize, stop: &AtomicBool) {
+    let base = format!("/worlds/{world}/api/v1");
+    for turn in reader.. {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let id = &ids[turn * 31 % ids.len()];
+        let path = match turn % 5 {
+            0 => format!("{base}/machines?state=FAILED,REPAIRING&page_size=50"),
+            1 => format!("{base}/machines/{id}/events"),
+            2 => format!("{base}/events?page_size=20"),
+            _ => format!("{base}/machines/{id}"),
+        };
+        let Ok(answer) = client.raw("GET", &path, &[], "") else { return };
+        assert!([200, 503].contains(&answer.status), "{path}: {answer:?}");
+    }
+}
+
+fn digest(server: &Server, world: &str) -> Value {
+    let path = format!("/sim/v1/worlds/{world}/digest");
+    let answer = server.client().raw("GET", &path, &[], "").unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+/// Advances the world by steps of all sizes while others read. With `kill`, the servers are killed in the middle of the next
+/// step; else they are given back.
+fn observed(servers: Vec<Server>, ids: &[String], (from, last): (usize, usize), kill: bool) -> Vec<Server> {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for reader in 0..READERS {
+            let (client, stop) = (servers[reader % servers.len()].client(), &stop);
+            scope.spawn(move || read(&client, "seen", ids, reader, stop));
+        }
+        // A step of a square number of parts is a long one among short ones.
+        let at = |step: usize| SPAN * (step * step) as u64 / (STEPS * STEPS) as u64;
+        for step in from + 1..=last {
+            let client = servers[step % servers.len()].client();
+            assert!(go_to(&client, "seen", at(step)), "step {step}");
+        }
+        let left = if kill {
+            let client = servers[0].client();
+            let moving = scope.spawn(move || go_to(&client, "seen", at(STEPS.min(last + 1))));
+            thread::yield_now();
+            servers.into_iter().for_each(Server::kill);
+            // Whether it took effect is not known; the next round goes there too.
+            let _ = moving.join().unwrap();
+            Vec::new()
+        } else {
+            servers
+        };
+        stop.store(true, Ordering::SeqCst);
+        left
+    })
+}
+
+fn check(place: &Place, size: usize, kills: usize) {
+    let mut servers = place.start_together();
+    let ids = fleet(&servers[0], "seen", size);
+    fleet(&servers[0], "unseen", size);
+    let round = STEPS.div_ceil(kills + 1);
+    for from in (0..STEPS).step_by(round) {
+        let last = STEPS.min(from + round);
+        servers = observed(servers, &ids, (from, last), last < STEPS);
+        if servers.is_empty() {
+            servers = place.start_together();
+        }
+    }
+    let client = servers[0].client();
+    assert!(go_to(&client, "seen", SPAN) && go_to(&client, "unseen", SPAN));
+    let (seen, unseen) = (digest(&servers[0], "seen"), digest(&servers[0], "unseen"));
+    assert_eq!(seen, unseen);
+    assert!(seen["events"].as_u64().unwrap() > 8 * size as u64, "{seen}");
+}
+
+#[test]
+fn a_world_that_many_read_ends_as_one_that_nobody_looked_at() {
+    for (store, size) in SIZES {
+        check(&Place::new(store), size, 0);
+    }
+}
+
+#[test]
+fn so_does_one_whose_servers_are_killed_on_the_way() {
+    for (store, size) in SIZES {
+        check(&Place::new(store), size, KILLS);
+    }
+}
