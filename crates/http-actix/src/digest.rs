@@ -18,7 +18,7 @@ use crate::world::Simulated;
 pub(crate) struct DigestBody {
     /// The sum of the SHA-256 hashes of all events in canonical form, modulo 2²⁵⁶.
     #[serde(serialize_with = "shape::shown")]
-    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$", example = "b9a3b2a8b6f0ce7c2d0f4a14a1f66d9a8f0f0e4b6f4c19f6f1d7a9f3f9d1c0aa")]
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$", example = "a79d194a0ad7caf257284da8c5c4e426ce621036a300bc99c7fbde80a1b05a47")]
     digest: Sum,
     /// How many events there are.
     #[schema(example = 3, minimum = 0)]
@@ -42,8 +42,8 @@ pub(crate) struct DigestBody {
             status = 200,
             description = "The digest.",
             body = DigestBody,
-            example = json!({"digest": "b9a3b2a8b6f0ce7c2d0f4a14a1f66d9a8f0f0e4b6f4c19f6f1d7a9f3f9d1c0aa", "events": 3,
-                "now": "2030-01-01T00:02:00.000Z"})
+            example = json!({"digest": "a79d194a0ad7caf257284da8c5c4e426ce621036a300bc99c7fbde80a1b05a47", "events": 4,
+                "now": "2030-01-01T07:02:34.188Z"})
         ),
         GetDigestProblems,
     )

@@ -84,6 +84,7 @@ impl MongoStore {
             queue: Queue::new(),
             naming: tokio::sync::Mutex::default(),
             feed: Feed::new(),
+            sweeps: Mutex::default(),
             closed: AtomicBool::new(false),
         });
         let swept = base.clone();
@@ -226,6 +227,7 @@ impl Store for MongoStore {
                 self.base.queue.close();
                 self.beside.iter().for_each(JoinHandle::abort);
                 self.base.queue.drained(LAST_WRITES).await;
+                sweep::ended(&self.base, LAST_WRITES).await;
                 let worlds = std::mem::take(&mut *self.worlds.lock());
                 for world in worlds.values() {
                     if !matches!(timeout(LAST_WRITES, world.rest()).await, Ok(Ok(()))) {

@@ -13,7 +13,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::error::Error;
 use mongodb::options::Hint;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::collections;
 use crate::document::key;
@@ -60,12 +60,23 @@ async fn look(database: &Database) -> Result<(), Error> {
 
 /// Sweeps a world that has just lost its name, beside everything else.
 pub(crate) fn soon(base: &Arc<Base>, world: ObjectId) {
-    let base = base.clone();
-    tokio::spawn(async move {
-        if let Err(error) = contents(&base.database, world).await {
+    let database = base.database.clone();
+    let mut sweeps = base.sweeps.lock();
+    while sweeps.try_join_next().is_some() {}
+    sweeps.spawn(async move {
+        if let Err(error) = contents(&database, world).await {
             tracing::debug!(error = crate::error::text(&error), "a world is swept later");
         }
     });
+}
+
+/// Waits for the sweeps that are under way. What is left is swept by the next server that looks.
+pub(crate) async fn ended(base: &Base, patience: Duration) {
+    let mut sweeps = std::mem::take(&mut *base.sweeps.lock());
+    let all = async { while sweeps.join_next().await.is_some() {} };
+    if timeout(patience, all).await.is_err() {
+        tracing::debug!("the store was closed while a world was swept");
+    }
 }
 
 /// Drops all that a world holds but its record.

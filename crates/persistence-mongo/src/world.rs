@@ -17,6 +17,7 @@ use mongodb::error::Error;
 use mongodb::{ClientSession, Collection, Database};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::answers::{self, Answers};
@@ -43,6 +44,8 @@ pub(crate) struct Base {
     /// Changes of what names point to take turns: they all count the worlds.
     pub(crate) naming: tokio::sync::Mutex<()>,
     pub(crate) feed: Feed,
+    /// The worlds that are swept right now.
+    pub(crate) sweeps: Mutex<JoinSet<()>>,
     pub(crate) closed: AtomicBool,
 }
 
