@@ -39,10 +39,10 @@ pub(crate) const BY_ID: [&str; 2] = [collections::CLUSTER_IDS, collections::GUAR
 /// Sweeps what is left, also by servers that died, until it is dropped.
 pub(crate) async fn run(base: &Base) {
     loop {
+        sleep(LOOK).await;
         if let Err(error) = look(&base.database).await {
             tracing::debug!(error = crate::error::text(&error), "nothing is swept now");
         }
-        sleep(LOOK).await;
     }
 }
 

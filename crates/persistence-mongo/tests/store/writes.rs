@@ -1,15 +1,18 @@
 //! Every way to write, each tried on a world of its own.
 
-use cloudm_application::ports::{ClusterCommit, ClusterWrite, Commit, NewWorld, Store, WorldPorts};
-use cloudm_domain::{Cluster, Incarnation, Machine, Preset, Rules};
+use cloudm_application::ports::{
+    ClusterCommit, ClusterWrite, Commit, KeptAnswer, NewWorld, Store, World, WorldCommit, WorldPorts,
+};
+use cloudm_domain::{Clock, Cluster, Incarnation, Machine, Preset, Rules};
 use cloudm_persistence_contract::builders::{
-    self, FOREVER, answer, cluster, create, draft, events, new_world, remove, renamed, touched, update,
+    self, FOREVER, after, answer, cluster, create, draft, events, new_world, remove, renamed, touched, update,
 };
 
 /// A way to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     MakeWorld,
+    MoveClock,
     CreateCluster,
     EditCluster,
     DeleteCluster,
@@ -22,8 +25,9 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::MakeWorld,
+        Self::MoveClock,
         Self::CreateCluster,
         Self::EditCluster,
         Self::DeleteCluster,
@@ -44,6 +48,9 @@ pub(crate) struct Trial {
     machine: Machine,
     rules: Rules,
 }
+
+/// What the wall says all the time.
+const WALL: u64 = 1_900_000_000_000;
 
 /// The key of the answer that each write of a machine or cluster keeps.
 const KEY: &str = "key";
@@ -96,6 +103,7 @@ impl Trial {
         let (web, machine) = (&self.web, &self.machine);
         let written = match self.way {
             Way::MakeWorld => return Err("there is none yet".into()),
+            Way::MoveClock => return text(ports.world.commit(self.moved(keep)).await),
             Way::CreateCluster => return text(ports.clusters.commit(cluster(ClusterWrite::Create(web.clone()))).await),
             Way::EditCluster => {
                 let write = ClusterWrite::Update { expected: 1, cluster: renamed(web, "front") };
@@ -120,6 +128,14 @@ impl Trial {
         text(ports.machines.commit(commit(written)).await)
     }
 
+    /// The clock of the world a minute on.
+    fn moved(&self, keep: Option<KeptAnswer>) -> WorldCommit {
+        let mut world = World::create(self.new.clone(), WALL);
+        world.clock = Clock::new(after(60_000), WALL, self.new.rate);
+        world.version = 2;
+        WorldCommit { expected: 1, world, unseen: None, keep }
+    }
+
     /// Looks through a store that nothing happens to: the effect is there, once and whole.
     pub(crate) async fn check(&self, store: &dyn Store) {
         let ports = self.open(store).await;
@@ -129,24 +145,30 @@ impl Trial {
         let found = ports.machines.get(self.machine.id).await.unwrap();
         let happened = ports.events.page(&events(None, None, 100)).await.unwrap().events;
         let versions: Vec<_> = happened.iter().map(|one| one.event.version).collect();
-        let after = |more: u64| (1..=self.machine.version + more).collect::<Vec<_>>();
+        let versions_and = |more: u64| (1..=self.machine.version + more).collect::<Vec<_>>();
         match self.way {
             Way::MakeWorld => {
                 assert_eq!(ports.world.read().await.unwrap().world.incarnation, self.new.incarnation);
+            }
+            Way::MoveClock => {
+                let view = ports.world.read().await.unwrap();
+                assert_eq!((view.world.version, view.now), (2, after(60_000)));
             }
             Way::CreateCluster | Way::KeepAnswer => assert_eq!(*clusters[0], self.web),
             Way::EditCluster => assert_eq!(*clusters[0], renamed(&self.web, "front")),
             Way::DeleteCluster => assert!(clusters.is_empty() && ports.clusters.id_used(self.web.id).await.unwrap()),
             Way::PurgeAnswers => assert_eq!(ports.answers.get("old", 0).await.unwrap(), None),
-            Way::CreateMachine => assert_eq!((found.unwrap().machine, versions), (self.machine.clone(), after(0))),
+            Way::CreateMachine => {
+                assert_eq!((found.unwrap().machine, versions), (self.machine.clone(), versions_and(0)));
+            }
             Way::UpdateMachine => {
                 let touched = touched(&self.machine, &self.rules).machine;
-                assert_eq!((found.unwrap().machine, versions), (touched, after(1)));
+                assert_eq!((found.unwrap().machine, versions), (touched, versions_and(1)));
             }
             Way::RenameMachine => {
-                assert_eq!((found.unwrap().machine.name.as_str(), versions), ("b", after(1)));
+                assert_eq!((found.unwrap().machine.name.as_str(), versions), ("b", versions_and(1)));
             }
-            Way::RemoveMachine => assert_eq!((found, versions), (None, after(1))),
+            Way::RemoveMachine => assert_eq!((found, versions), (None, versions_and(1))),
         }
     }
 }
