@@ -7,14 +7,16 @@ use cloudm_domain::{Catalogue, Incarnation, Instant};
 
 use crate::background::Background;
 use crate::behaviour::{GetBehaviour, SetBehaviour};
+use crate::bell::Bell;
 use crate::clock::{Advance, GetClock, RunUntilIdle, SetRate};
 use crate::clusters::{CreateCluster, DeleteCluster, EditCluster, GetCluster, ListClusters};
 use crate::digest::GetDigest;
 use crate::error::Error;
-use crate::events::ListEvents;
+use crate::events::{FollowEvents, ListEvents};
 use crate::idempotency::Answers;
 use crate::machines::{
     CreateMachine, DeleteMachine, EditMachine, GetMachine, ListMachines, MachineCommands, OperateMachine,
+    WaitForMachine,
 };
 use crate::paging::PageTokens;
 use crate::ports::{WorldPorts, WorldStore, WorldView};
@@ -52,6 +54,10 @@ pub struct Cloud {
     pub operate_machine: OperateMachine,
     /// Deletes a machine.
     pub delete_machine: DeleteMachine,
+    /// Waits for a machine to come to a state.
+    pub wait_for_machine: WaitForMachine,
+    /// Follows events.
+    pub follow_events: FollowEvents,
     /// Lists events.
     pub list_events: ListEvents,
     /// Reads the clock.
@@ -115,6 +121,11 @@ impl Cloud {
             settler: settler.clone(),
             answers: answers.clone(),
         });
+        let wait_for_machine = WaitForMachine {
+            world: world.clone(),
+            machines: machines.clone(),
+            bell: Bell::new(world.clone(), events.clone()),
+        };
         Self {
             get_clock: GetClock { world: world.clone(), machines: machines.clone(), settler: settler.clone() },
             set_rate: SetRate { records: records.clone(), machines: machines.clone() },
@@ -156,6 +167,8 @@ impl Cloud {
             edit_machine: EditMachine { commands: commands.clone() },
             operate_machine: OperateMachine { commands: commands.clone(), catalogue: catalogue.clone() },
             delete_machine: DeleteMachine { commands: commands.clone() },
+            wait_for_machine,
+            follow_events: FollowEvents { commands: commands.clone(), events: events.clone() },
             list_events: ListEvents { commands, events, tokens },
             background: Background { world: world.clone(), answers: kept, settler: settler.clone() },
             settler,

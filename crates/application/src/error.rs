@@ -1,6 +1,6 @@
 //! Why a use case was not carried out.
 
-use cloudm_domain::{Code, Instant, InvalidBehaviour, Name, Refusal, TooManySteps};
+use cloudm_domain::{Code, Instant, InvalidBehaviour, MachineState, Name, Refusal, TooManySteps};
 
 use crate::ports::StoreError;
 
@@ -34,6 +34,18 @@ pub enum Error {
     /// The world has no cluster of this name.
     #[error("there is no cluster '{0}'")]
     UnknownCluster(Name),
+    /// The machine did not come to the state in time.
+    #[error("the machine is still {state}")]
+    WaitTimeout {
+        /// The state that it is in.
+        state: MachineState,
+    },
+    /// The machine will not come to the state any more.
+    #[error("the machine has ended")]
+    Unreachable {
+        /// The state that it is in; none where it is forgotten.
+        state: Option<MachineState>,
+    },
     /// No world has this name, or it has gone while it was asked.
     #[error("there is no such world")]
     NoSuchWorld,

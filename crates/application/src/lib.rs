@@ -11,6 +11,7 @@
 
 mod background;
 mod behaviour;
+mod bell;
 pub mod clock;
 mod cloud;
 pub mod clusters;

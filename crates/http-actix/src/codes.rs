@@ -68,6 +68,8 @@ codes! {
     OperationInProgress 409 "operation_in_progress" "Operation in progress" "The machine is on its way: `transition` says what is in progress and when it is due.";
     Protected 409 "protected" "Machine is protected" "The machine's protection refuses the operation, forced or not.";
     MachineTerminated 409 "machine_terminated" "Machine is terminated" "A TERMINATED machine cannot be changed.";
+    WaitTimeout 409 "wait_timeout" "Wait timed out" "The machine did not come to the state in time; `state` is the one it is in.";
+    Unreachable 409 "unreachable" "State is unreachable" "The machine is TERMINATED or forgotten, and will not come to the state.";
     IdempotencyInFlight 409 "idempotency_in_flight" "Request in flight" "A request with this Idempotency-Key is under way; try again.";
     VersionMismatch 412 "version_mismatch" "Version mismatch" "The resource has another version than If-Match asks for: `version`.";
     BodyTooLarge 413 "body_too_large" "Body too large" "The body is larger than the API reads.";
@@ -91,6 +93,7 @@ codes! {
     Settling 503 "settling" "World is settling" "More is due in the world than is settled for one request; try again.";
     SettleLimit 503 "settle_limit" "Too much happened" "More happened to a machine than is walked through for one request; try again.";
     Contention 503 "contention" "Contention" "Too many others are changing the resource; try again.";
+    TooManySubscribers 503 "too_many_subscribers" "Too many subscribers" "As many streams are open as the server has room for; try again.";
     NotReady 503 "not_ready" "Not ready" "The server is draining, or its store does not answer.";
 }
 

@@ -273,12 +273,40 @@ fn name_pattern() -> Parameter {
 }
 
 parameters! {
+    /// What to wait for, and how long.
+    WaitParams => {
+        let states = cloudm_domain::MachineState::ALL.iter().map(|state| state.code());
+        let states = text().enum_values(Some(states));
+        let mut state = several("state", "The state to wait for, or any of several.", states);
+        state.required = Required::True;
+        vec![
+            state,
+            query(
+                "timeout",
+                "How long to wait at most, in wall time: `30s`, where it is absent, to `10m`.",
+                Schema::from(text().pattern(Some("^[0-9]{1,3}(ms|s)$")).build()),
+            ),
+        ]
+    }
+}
+
+parameters! {
     /// Where in the stream of events.
     AfterParam => vec![query(
         "after",
         "Only events after this position: `id` of an event, or `position` of a list.",
         Schema::from(text().pattern(Some("^[A-Za-z0-9_-]{1,200}$")).build()),
     )]
+}
+
+parameters! {
+    /// Where a stream goes on.
+    LastEventIdParam => vec![parameter(
+        "Last-Event-ID",
+        ParameterIn::Header,
+        "Where a stream goes on: the `id` of the last event that was met. It replaces `after`.",
+        Schema::from(text().pattern(Some("^[A-Za-z0-9_-]{1,200}$")).build()),
+    ).build()]
 }
 
 parameters! {

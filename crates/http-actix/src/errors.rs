@@ -16,6 +16,10 @@ impl From<Error> for Problem {
             Error::Refused(refusal) => refused(refusal),
             Error::Store(error) => store(&error),
             Error::VersionMismatch { current } => Self::new(Code::VersionMismatch, detail).with("version", current),
+            Error::WaitTimeout { state } => Self::new(Code::WaitTimeout, detail).with("state", state.code()),
+            Error::Unreachable { state: Some(state) } => {
+                Self::new(Code::Unreachable, detail).with("state", state.code())
+            }
             Error::InThePast { now } => Self::new(Code::InThePast, detail).with("now", now.to_string()),
             Error::InvalidBehaviour(mistakes) => {
                 Self::new(Code::InvalidBehaviour, detail).because(crate::behaviour::mistakes(&mistakes))
@@ -35,6 +39,8 @@ fn code(error: &Error) -> Code {
         Error::TooManyWorlds => Code::TooManyWorlds,
         Error::DefaultWorld => Code::DefaultWorld,
         Error::TooManyRules => Code::TooManyRules,
+        Error::WaitTimeout { .. } => Code::WaitTimeout,
+        Error::Unreachable { .. } => Code::Unreachable,
         Error::InThePast { .. } => Code::InThePast,
         Error::EndOfTime => Code::EndOfTime,
         Error::InvalidBehaviour(_) => Code::InvalidBehaviour,

@@ -1,7 +1,7 @@
 //! GET /events, and the form of events.
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, get};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use cloudm_application::EventListQuery;
 use cloudm_application::ports::{Position, PositionedEvent};
 use cloudm_domain::{
@@ -12,13 +12,15 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::HttpApi;
 use crate::codes;
-use crate::docs::{AfterParam, PageParams, problems};
+use crate::docs::{AfterParam, LastEventIdParam, PageParams, problems};
 use crate::machines::{ProtectionBody, StateReasonBody};
 use crate::openapi::{CauseCode, EventKindCode, MachineStateCode};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::shape;
+use crate::stream::{self, Streams};
 use crate::world::{World, next_link};
 
 /// A page of events.
@@ -179,19 +181,20 @@ pub(crate) fn encode(position: &Position) -> String {
     BASE64URL_NOPAD.encode(&position.0)
 }
 
-fn decode(text: &str) -> Result<Position, Problem> {
+pub(crate) fn decode(text: &str) -> Result<Position, Problem> {
     let bytes = BASE64URL_NOPAD.decode(text.as_bytes());
     bytes.map(Position).map_err(|_| Problem::at(codes::Code::InvalidPosition, "after", "is not a position"))
 }
 
-/// Lists what happened
+/// Lists what happened, or streams what happens
 ///
-/// The history of all machines in the order in which it was written, newest last, with everything that was due; the
+/// With `Accept: text/event-stream` it is a stream of server-sent events, which begins after `Last-Event-ID` or `after`, or now, and
+/// ends with an event `end` that says why. Else it is a page: the history of all machines in the order in which it was written, newest last, with everything that was due; the
 /// events of one machine in the order of their versions.
 #[utoipa::path(
     tag = "events",
     operation_id = "listEvents",
-    params(AfterParam, PageParams),
+    params(AfterParam, LastEventIdParam, PageParams),
     responses(
         (
             status = 200,
@@ -204,28 +207,34 @@ fn decode(text: &str) -> Result<Position, Problem> {
     )
 )]
 #[get("/events")]
-pub(crate) async fn list_events(request: HttpRequest, world: World) -> Result<HttpResponse, Problem> {
-    page(&request, &world, None).await
+pub(crate) async fn list_events(
+    request: HttpRequest,
+    world: World,
+    api: web::Data<HttpApi>,
+) -> Result<HttpResponse, Problem> {
+    page(&request, (&world, &api.streams), None).await
 }
 
 problems!(ListEventsProblems:
-    NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidPageSize, InvalidPageToken, InvalidPosition, Settling,
-    StoreUnavailable,
+    NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, InvalidPageSize, InvalidPageToken, InvalidPosition, Settling,
+    StoreUnavailable, TooManySubscribers,
 );
 
 /// A page of the events of a machine, or of all.
 pub(crate) async fn page(
     request: &HttpRequest,
-    world: &World,
+    (world, streams): (&World, &Streams),
     machine: Option<MachineId>,
 ) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(request)?;
-    let asked = EventListQuery {
-        machine,
-        after: query.one("after")?.map(|text| decode(&text)).transpose()?,
-        page_size: query.page_size()?,
-        page_token: query.one("page_token")?,
-    };
+    let after = query.one("after")?.map(|text| decode(&text)).transpose()?;
+    let last = stream::last_event_id(request)?;
+    if stream::is_asked_for(request) {
+        query.end()?;
+        let after = last.or(after);
+        return stream::answer(request, streams, world.cloud.clone(), (machine, after)).await;
+    }
+    let asked = EventListQuery { machine, after, page_size: query.page_size()?, page_token: query.one("page_token")? };
     query.end()?;
     let list = world.cloud.list_events.run(asked).await?;
     let mut response = HttpResponse::Ok();

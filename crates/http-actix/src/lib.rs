@@ -34,6 +34,7 @@ mod request_id;
 mod shape;
 mod site_constants;
 mod stopwatch;
+mod stream;
 mod world;
 mod worlds;
 
@@ -52,6 +53,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::connections::Connections;
 use crate::fallback::Methods;
+use crate::stream::Streams;
 
 /// Everything that the routes need. Clones share it.
 #[derive(Clone)]
@@ -61,6 +63,7 @@ pub struct HttpApi {
     entropy: Arc<dyn Entropy>,
     draining: Arc<AtomicBool>,
     connections: Arc<Connections>,
+    streams: Streams,
     methods: Arc<Methods>,
     openapi_json: Bytes,
 }
@@ -74,6 +77,7 @@ impl HttpApi {
             entropy,
             draining: Arc::default(),
             connections: Arc::default(),
+            streams: Streams::default(),
             methods: Arc::new(Methods::of(&openapi())),
             openapi_json: openapi_json().into(),
         }
@@ -184,6 +188,7 @@ fn cloud(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
         .service(machines::operate_machine)
         .service(machines::edit_machine)
         .service(machines::delete_machine)
+        .service(machines::wait_for_machine)
         .service(machines::list_machine_events)
         .service(events::list_events);
 }

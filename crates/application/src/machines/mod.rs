@@ -7,6 +7,7 @@ mod edit;
 mod get;
 mod list;
 mod operate;
+mod wait;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub use edit::EditMachine;
 pub use get::GetMachine;
 pub use list::{ListMachines, MachineList, MachineListQuery};
 pub use operate::OperateMachine;
+pub use wait::WaitForMachine;
 
 use crate::error::Error;
 use crate::ports::PlacedMachine;

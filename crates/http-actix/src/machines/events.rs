@@ -1,19 +1,21 @@
 //! GET /machines/{id}/events
 
-use actix_web::{HttpRequest, HttpResponse, get};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 
-use crate::docs::{AfterParam, IdParam, PageParams, problems};
+use crate::HttpApi;
+use crate::docs::{AfterParam, IdParam, LastEventIdParam, PageParams, problems};
 use crate::events::{EventListBody, page};
 use crate::problem::Problem;
 use crate::world::{World, id};
 
-/// Lists what happened to a machine
+/// Lists what happened to a machine, or streams what happens
 ///
-/// Its history from its creation, newest last, with everything that was due.
+/// Its history from its creation, newest last, with everything that was due; with `Accept: text/event-stream` a stream, as of
+/// all events.
 #[utoipa::path(
     tag = "events",
     operation_id = "listMachineEvents",
-    params(IdParam, AfterParam, PageParams),
+    params(IdParam, AfterParam, LastEventIdParam, PageParams),
     responses(
         (
             status = 200,
@@ -26,11 +28,15 @@ use crate::world::{World, id};
     )
 )]
 #[get("/machines/{id}/events")]
-pub(crate) async fn list_machine_events(request: HttpRequest, world: World) -> Result<HttpResponse, Problem> {
-    page(&request, &world, Some(id(&request)?)).await
+pub(crate) async fn list_machine_events(
+    request: HttpRequest,
+    world: World,
+    api: web::Data<HttpApi>,
+) -> Result<HttpResponse, Problem> {
+    page(&request, (&world, &api.streams), Some(id(&request)?)).await
 }
 
 problems!(ListMachineEventsProblems:
-    NoSuchWorld, InvalidId, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidPageSize, InvalidPageToken, InvalidPosition,
-    NoSuchMachine, SettleLimit, StoreUnavailable,
+    NoSuchWorld, InvalidId, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, InvalidPageSize, InvalidPageToken, InvalidPosition,
+    NoSuchMachine, SettleLimit, StoreUnavailable, TooManySubscribers,
 );

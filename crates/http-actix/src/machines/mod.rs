@@ -7,6 +7,7 @@ mod events;
 mod get;
 mod list;
 mod operate;
+mod wait;
 
 use std::net::Ipv4Addr;
 
@@ -25,6 +26,7 @@ pub(crate) use events::list_machine_events;
 pub(crate) use get::get_machine;
 pub(crate) use list::list_machines;
 pub(crate) use operate::operate_machine;
+pub(crate) use wait::wait_for_machine;
 
 use crate::answer::Answer;
 use crate::openapi::{CauseCode, MachineOperationCode, MachineStateCode};

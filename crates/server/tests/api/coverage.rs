@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     clock, clusters, digests, endings, events, lists, machines, operations, site, site_constants, spec, surroundings,
-    worlds,
+    waits, worlds,
 };
 
 /// A test, and the operations that it shows at work.
@@ -34,6 +34,7 @@ const TESTS: &[Shows] = &[
     (clock::a_world_runs_until_nothing_is_on_its_way, &["runUntilIdle"]),
     (clock::a_behaviour_is_read_and_changed, &["getBehaviour", "putBehaviour", "listPresets"]),
     (digests::one_seed_has_one_digest_and_another_has_another, &["getDigest"]),
+    (waits::who_waits_is_woken_when_the_machine_is_there, &["waitForMachine"]),
     (surroundings::a_server_that_drains_lives_but_is_not_ready, &["isAlive", "isReady", "isHealthy"]),
 ];
 

@@ -28,4 +28,5 @@ mod site;
 mod site_constants;
 mod spec;
 mod surroundings;
+mod waits;
 mod worlds;

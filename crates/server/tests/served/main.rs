@@ -14,5 +14,6 @@ mod mongo_outage;
 mod mongo_start;
 mod races;
 mod start;
+mod streams;
 mod support;
 mod wire;

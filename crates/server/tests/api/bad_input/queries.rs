@@ -79,6 +79,7 @@ fn good_value(parameter: &str) -> &'static str {
         "order_by" => "name",
         "page_size" => "5",
         "page_token" => "AAAA",
+        "timeout" => "1s",
         other => panic!("{other} needs a good value here"),
     }
 }
@@ -125,6 +126,7 @@ async fn a_bad_value_of_a_selector_or_order() {
         ("tag", vec!["", "a,b", "a%20b"]),
         ("order_by", vec!["", "age", "--name", "NAME", "name,created_at"]),
         ("dry_run", vec!["", "1", "True"]),
+        ("timeout", vec!["", "30", "soon", "-1s", "11m"]),
     ];
     for (name, values) in values {
         for operation in

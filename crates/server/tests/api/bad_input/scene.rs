@@ -68,6 +68,9 @@ impl Scene {
         if operation.body().is_some() {
             request = request.body(good_body(&operation.id).to_string());
         }
+        if operation.id == "waitForMachine" {
+            request = request.query("state", "STOPPED");
+        }
         if operation.has_query("action") { request.query("action", "START") } else { request }
     }
 

@@ -172,6 +172,7 @@ async fn a_bad_header() {
             let long = "x".repeat(256);
             let bad = match name.as_str() {
                 "if-match" | "if-none-match" => ["x", "\"1", ",", "*, \"1\""],
+                "last-event-id" => ["", "a b", "é", "*"],
                 "idempotency-key" => ["", "a b", "é", &long],
                 other => panic!("{other} needs bad values here"),
             };
