@@ -90,7 +90,10 @@ impl Bell {
                     continue;
                 }
             }
-            let page = self.events.page(&EventQuery { machine: None, after: Some(after.clone()), limit: PAGE }).await?;
+            let page = self
+                .events
+                .page(&EventQuery { machine: None, until: None, after: Some(after.clone()), limit: PAGE })
+                .await?;
             {
                 let waiting = self.waiting.lock();
                 let happened = page.events.iter().filter_map(|one| waiting.get(&one.event.machine));

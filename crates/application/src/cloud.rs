@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::events::{FollowEvents, ListEvents};
 use crate::idempotency::Answers;
 use crate::machines::{
-    CreateMachine, DeleteMachine, EditMachine, GetMachine, ListMachines, MachineCommands, OperateMachine,
+    CreateMachine, DeleteMachine, EditMachine, GetMachine, ListMachines, MachineCommands, OperateMachine, PastMachines,
     WaitForMachine,
 };
 use crate::paging::PageTokens;
@@ -48,6 +48,8 @@ pub struct Cloud {
     pub get_machine: GetMachine,
     /// Lists machines.
     pub list_machines: ListMachines,
+    /// Sees machines as they were.
+    pub past_machines: PastMachines,
     /// Changes a machine's name, tags and protection.
     pub edit_machine: EditMachine,
     /// Asks an operation of a machine.
@@ -154,6 +156,13 @@ impl Cloud {
                 machines: machines.clone(),
                 settler: settler.clone(),
                 stripes,
+            },
+            past_machines: PastMachines {
+                world: world.clone(),
+                clusters: clusters.clone(),
+                machines: machines.clone(),
+                events: events.clone(),
+                tokens: tokens.clone(),
             },
             create_machine: CreateMachine { commands: commands.clone(), clusters, catalogue: catalogue.clone() },
             get_machine: GetMachine { world: world.clone(), machines: machines.clone() },

@@ -85,7 +85,7 @@ impl GetDigest {
         let view = self.world.read().await?;
         self.settler.settle_all(&view).await?;
         let mut digest = DigestView { sum: Sum::default(), events: 0, now: view.now };
-        let mut query = EventQuery { machine: None, after: None, limit: PAGE };
+        let mut query = EventQuery { machine: None, until: None, after: None, limit: PAGE };
         loop {
             let page = self.events.page(&query).await?;
             for one in &page.events {

@@ -64,6 +64,24 @@ pub enum Error {
         /// What the clock says.
         now: Instant,
     },
+    /// The instant is in the world's future.
+    #[error("the world's clock says {now}")]
+    InTheFuture {
+        /// What the clock says.
+        now: Instant,
+    },
+    /// The instant is before the world's history.
+    #[error("the world's history begins at {start}")]
+    BeforeHistory {
+        /// When it begins.
+        start: Instant,
+    },
+    /// More happened to a machine up to an instant than is walked through for one request.
+    #[error("more than {limit} things had happened to the machine by then")]
+    TooMuchHistory {
+        /// The bound.
+        limit: usize,
+    },
     /// The clock would reach the end of time.
     #[error("the world's clock ends before {}", Instant::MAX)]
     EndOfTime,

@@ -41,7 +41,7 @@ pub use clusters::{ClusterList, ClusterListQuery, NewCluster};
 pub use digest::{DigestView, GetDigest, Sum};
 pub use error::Error;
 pub use events::{EventList, EventListQuery};
-pub use machines::{MachineList, MachineListQuery, MachineView, NewMachineRequest};
+pub use machines::{MachineList, MachineListQuery, MachineView, NewMachineRequest, PastList, PastListQuery};
 pub use settler::Settler;
 pub use worlds::{NewWorldRequest, WorldList, Worlds};
 pub use writing::{Encode, Idempotency, Reply, RequestKey, VersionMatch, Writing};

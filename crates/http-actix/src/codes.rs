@@ -86,6 +86,9 @@ codes! {
     UnknownCluster 422 "unknown_cluster" "Unknown cluster" "The world has no cluster of this name.";
     InvalidBehaviour 422 "invalid_behaviour" "Invalid behaviour" "The behaviour makes no sense; `errors` points at every mistake.";
     InThePast 422 "in_the_past" "In the past" "The world's clock never goes back; it says `now`.";
+    InTheFuture 422 "in_the_future" "In the future" "The instant is yet to come; the world's clock says `now`.";
+    BeforeHistory 422 "before_history" "Before the history" "The world's history begins later, at `start`.";
+    TooMuchHistory 422 "too_much_history" "Too much history" "More had happened to a machine by then than is walked through for one request; ask for an earlier instant, or read its events.";
     EndOfTime 422 "end_of_time" "End of time" "The world's clock ends before 2106-02-07T06:28:15.999Z.";
     IdempotencyMismatch 422 "idempotency_mismatch" "Idempotency key reused" "The Idempotency-Key was used for another request.";
     Internal 500 "internal" "Internal error" "The server failed; its log has the request under `request_id`.";

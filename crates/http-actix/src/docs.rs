@@ -310,6 +310,15 @@ parameters! {
 }
 
 parameters! {
+    /// The instant at which to look.
+    AtParam => {
+        let instant = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+        let about = "Shows what was at this instant of virtual time, from the world's first to now.";
+        vec![parameter("at", ParameterIn::Query, about, Schema::from(instant.build())).build()]
+    }
+}
+
+parameters! {
     /// The operation to ask of a machine.
     ActionParams => {
         let operations: Vec<_> = cloudm_domain::Operation::ALL.iter().map(|operation| operation.code()).collect();

@@ -21,6 +21,8 @@ impl From<Error> for Problem {
                 Self::new(Code::Unreachable, detail).with("state", state.code())
             }
             Error::InThePast { now } => Self::new(Code::InThePast, detail).with("now", now.to_string()),
+            Error::InTheFuture { now } => Self::new(Code::InTheFuture, detail).with("now", now.to_string()),
+            Error::BeforeHistory { start } => Self::new(Code::BeforeHistory, detail).with("start", start.to_string()),
             Error::InvalidBehaviour(mistakes) => {
                 Self::new(Code::InvalidBehaviour, detail).because(crate::behaviour::mistakes(&mistakes))
             }
@@ -42,6 +44,9 @@ fn code(error: &Error) -> Code {
         Error::WaitTimeout { .. } => Code::WaitTimeout,
         Error::Unreachable { .. } => Code::Unreachable,
         Error::InThePast { .. } => Code::InThePast,
+        Error::InTheFuture { .. } => Code::InTheFuture,
+        Error::BeforeHistory { .. } => Code::BeforeHistory,
+        Error::TooMuchHistory { .. } => Code::TooMuchHistory,
         Error::EndOfTime => Code::EndOfTime,
         Error::InvalidBehaviour(_) => Code::InvalidBehaviour,
         Error::ClusterNotEmpty => Code::ClusterNotEmpty,

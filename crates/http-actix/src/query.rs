@@ -1,7 +1,7 @@
 //! Query parameters, strictly: what a route does not know is refused, for `clutser=x` must not act on everything.
 
 use actix_web::HttpRequest;
-use cloudm_domain::{NamePattern, Order, Selector, SelectorField};
+use cloudm_domain::{Instant, NamePattern, Order, Selector, SelectorField};
 
 use crate::codes::Code;
 use crate::problem::Problem;
@@ -55,6 +55,11 @@ impl Query {
             Ok(size @ 1..=1000) if digits => Ok(size),
             _ => Err(Problem::at(Code::InvalidPageSize, "page_size", "is a whole number from 1 to 1000")),
         }
+    }
+
+    /// The instant at which to look.
+    pub(crate) fn at(&mut self) -> Result<Option<Instant>, Problem> {
+        self.one("at")?.map(|text| text.parse()).transpose().map_err(|why| invalid("at", why))
     }
 
     pub(crate) fn order(&mut self) -> Result<Order, Problem> {

@@ -176,5 +176,5 @@ pub fn orders() -> [Order; 4] {
 
 /// A page of events.
 pub fn events(machine: Option<MachineId>, after: Option<Position>, limit: usize) -> EventQuery {
-    EventQuery { machine, after, limit }
+    EventQuery { machine, until: None, after, limit }
 }

@@ -1,7 +1,11 @@
 //! Clusters.
 
-use cloudm_application::ports::{ClusterCommit, ClusterCommitError, ClusterWrite, CommitError};
-use cloudm_domain::{Cluster, ClusterEdit, ClusterId};
+use std::sync::Arc;
+
+use cloudm_application::ports::{
+    ClusterCommit, ClusterCommitError, ClusterWrite, CommitError, ForkedWorld, GoneCluster,
+};
+use cloudm_domain::{Cluster, ClusterEdit, ClusterId, Incarnation};
 
 use crate::builders::{FOREVER, START, after, answer, cluster, cluster_in, create, draft, renamed};
 use crate::race::{race, winners};
@@ -12,7 +16,7 @@ fn update(cluster: &Cluster, name: &str) -> ClusterWrite {
 }
 
 fn delete(cluster: &Cluster) -> ClusterWrite {
-    ClusterWrite::Delete { id: cluster.id, expected: cluster.version }
+    ClusterWrite::Delete { id: cluster.id, expected: cluster.version, at: START }
 }
 
 pub async fn a_cluster_is_read_as_it_was_written(fixture: &dyn Fixture) {
@@ -27,6 +31,28 @@ pub async fn a_cluster_is_read_as_it_was_written(fixture: &dyn Fixture) {
     assert_eq!(clusters.find(&edited.name).await.unwrap().as_deref(), Some(&edited));
     assert_eq!(clusters.find(&made.name).await.unwrap(), None);
     assert!(clusters.id_used(made.id).await.unwrap());
+}
+
+pub async fn a_deleted_cluster_is_remembered(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let clusters = &scene.ports.clusters;
+    let made = scene.cluster("web").await;
+    let edit = ClusterEdit { name: Some("db".parse().unwrap()), region_code: Some("F".parse().unwrap()) };
+    let edited = made.edit(&edit, after(10)).unwrap();
+    scene.write(ClusterWrite::Update { expected: 1, cluster: edited.clone() }).await.unwrap();
+    assert_eq!(clusters.gone(made.id).await.unwrap(), None);
+    let stale = ClusterWrite::Delete { id: made.id, expected: 1, at: after(20) };
+    assert_refused!(scene.write(stale).await, ClusterCommitError::Conflict);
+    assert_eq!(clusters.gone(made.id).await.unwrap(), None);
+    scene.write(ClusterWrite::Delete { id: made.id, expected: 2, at: after(30) }).await.unwrap();
+    let gone = GoneCluster { cluster: Arc::new(edited), at: after(30) };
+    assert_eq!(clusters.gone(made.id).await.unwrap(), Some(gone.clone()));
+    assert_eq!(clusters.gone(cluster("absent").id).await.unwrap(), None);
+    assert!(scene.now().await >= after(30), "the world has reached it");
+    let (name, incarnation) = ("copy".parse().unwrap(), Incarnation::from_bytes([2; 12]));
+    let fork = ForkedWorld { name, incarnation, seed: None, asked: None };
+    let fork = scene.store.fork_world(scene.ports.incarnation, fork).await.unwrap();
+    assert_eq!(fork.clusters.gone(made.id).await.unwrap(), Some(gone));
 }
 
 pub async fn an_absent_cluster_is_none(fixture: &dyn Fixture) {
@@ -66,7 +92,7 @@ pub async fn a_write_needs_the_expected_version(fixture: &dyn Fixture) {
     scene.write(update(&first, "web-2")).await.unwrap();
     assert_refused!(scene.write(update(&first, "web-3")).await, ClusterCommitError::Conflict);
     assert_refused!(scene.write(delete(&first)).await, ClusterCommitError::Conflict);
-    let ahead = ClusterWrite::Delete { id: first.id, expected: 3 };
+    let ahead = ClusterWrite::Delete { id: first.id, expected: 3, at: START };
     assert_refused!(scene.write(ahead).await, ClusterCommitError::Conflict);
     let absent = cluster("absent");
     assert_refused!(scene.write(update(&absent, "other")).await, ClusterCommitError::Conflict);
@@ -276,7 +302,7 @@ pub async fn changes_are_checked_in_order(fixture: &dyn Fixture) {
     scene.machine(&web, "a").await;
     assert!(scene.ports.answers.keep(answer("used", FOREVER), 0).await.unwrap());
     let stale_rename = ClusterWrite::Update { expected: 7, cluster: renamed(&db, "web") };
-    let stale_deletion = ClusterWrite::Delete { id: web.id, expected: 7 };
+    let stale_deletion = ClusterWrite::Delete { id: web.id, expected: 7, at: START };
     for write in [stale_rename, stale_deletion] {
         let with_key = ClusterCommit { write: write.clone(), keep: Some(answer("used", FOREVER)) };
         assert_refused!(scene.ports.clusters.commit(with_key).await, ClusterCommitError::KeyTaken);

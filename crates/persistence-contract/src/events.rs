@@ -1,11 +1,11 @@
 //! The history.
 
-use cloudm_application::ports::{Commit, MachineWrite, Position, StoreError};
-use cloudm_domain::{Command, Edit, MachineEvent, MachineId, fold};
+use cloudm_application::ports::{Commit, CreationQuery, EventQuery, MachineWrite, Position, StoreError};
+use cloudm_domain::{Command, Edit, Instant, MachineEvent, MachineId, fold};
 
 use tokio::task::JoinHandle;
 
-use crate::builders::{FOREVER, START, after, answer, asked, create, draft, edited, events, touched, update};
+use crate::builders::{FOREVER, START, after, answer, asked, create, draft, draft_at, edited, events, touched, update};
 use crate::race::race;
 use crate::{Fixture, Scene, assert_refused};
 
@@ -196,6 +196,67 @@ pub async fn the_events_of_one_machine_are_in_order(fixture: &dyn Fixture) {
         let met = expected.len() - rest.len();
         assert_eq!(rest, expected[met..]);
         assert!(one.event.machine != id || met as u64 == one.event.version);
+    }
+}
+
+pub async fn the_events_of_one_machine_end_at_an_instant(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    let mut machine = scene.machine(&web, "a").await;
+    scene.machine(&web, "b").await;
+    for minute in 1..=6 {
+        let command = if minute % 2 == 1 { Command::Stop } else { Command::Start };
+        machine = scene.update(&machine, asked(&machine, command, after(minute * 60_000), &scene.rules)).await;
+    }
+    let all: Vec<_> = scene.history().await.into_iter().filter(|event| event.machine == machine.id).collect();
+    for (until, limit) in [(-1, 100), (0, 100), (60_000, 100), (179_999, 100), (180_000, 1), (180_000, 3), (900_000, 2)]
+    {
+        let until = if until < 0 { Instant::MIN } else { after(until as u64) };
+        let expected: Vec<_> = all.iter().filter(|event| event.at <= until).cloned().collect();
+        let (mut met, mut position) = (Vec::new(), None);
+        loop {
+            let query = EventQuery { until: Some(until), ..events(Some(machine.id), position.clone(), limit) };
+            let page = scene.ports.events.page(&query).await.unwrap();
+            position = page.events.last().map(|one| one.position.clone()).or(position);
+            met.extend(page.events.into_iter().map(|one| one.event));
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(met, expected, "{until}");
+    }
+}
+
+pub async fn machines_are_found_by_their_creation(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    let mut made = Vec::new();
+    for (name, at) in [("a", 20), ("b", 0), ("c", 10), ("d", 10), ("e", 10), ("f", 30)] {
+        let outcome = draft_at(&web, name, after(at)).made(&scene.rules);
+        made.push(outcome.events[0].clone());
+        scene.create(outcome).await;
+    }
+    // What is forgotten is found all the same, and what comes later changes nothing.
+    let (first, second) = (scene.holder(&web, "d").await.unwrap(), scene.holder(&web, "c").await.unwrap());
+    let ended = scene.terminate(first).await;
+    scene.remove(&ended).await;
+    scene.update(&second, touched(&second, &scene.rules)).await;
+    made.sort_by_key(|event| (event.at, event.machine));
+    for (until, descending, limit) in [(25, false, 2), (25, true, 2), (30, false, 1), (30, true, 4), (9, true, 3)] {
+        let mut expected: Vec<_> = made.iter().filter(|event| event.at <= after(until)).cloned().collect();
+        if descending {
+            expected.reverse();
+        }
+        let (mut met, mut last) = (Vec::new(), None);
+        loop {
+            let query = CreationQuery { until: after(until), after: last, descending, limit };
+            let page = scene.ports.events.created(&query).await.unwrap();
+            assert!(page.len() <= limit);
+            let Some(end) = page.last() else { break };
+            last = Some((end.at, end.machine));
+            met.extend(page);
+        }
+        assert_eq!(met, expected, "{until} {descending}");
     }
 }
 

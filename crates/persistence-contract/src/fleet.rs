@@ -6,7 +6,7 @@ use cloudm_application::ports::{ClusterWrite, MachinePage, MachineQuery, PlacedM
 use cloudm_domain::{Cluster, Command, Machine, Order, Selector, SelectorField};
 
 use crate::Scene;
-use crate::builders::{after, asked, cluster_in, draft_at, terminated};
+use crate::builders::{START, after, asked, cluster_in, draft_at, terminated};
 
 /// A fleet of sixty machines in four clusters, one cluster without machines, and one that was deleted.
 pub(crate) struct Fleet {
@@ -66,7 +66,7 @@ impl Fleet {
             let machine = scene.create(draft.made(&scene.rules)).await;
             scene.terminate(machine).await;
         }
-        scene.write(ClusterWrite::Delete { id: gone.id, expected: 1 }).await.unwrap();
+        scene.write(ClusterWrite::Delete { id: gone.id, expected: 1, at: START }).await.unwrap();
     }
 
     /// What a whole list must show.

@@ -121,6 +121,7 @@ macro_rules! contract_suite {
         $crate::scenarios!($fixture; clusters:
             a_cluster_is_read_as_it_was_written,
             an_absent_cluster_is_none,
+            a_deleted_cluster_is_remembered,
             clusters_are_in_order_of_creation,
             a_write_needs_the_expected_version,
             of_racing_updates_one_wins_each_version,
@@ -184,6 +185,8 @@ macro_rules! contract_suite {
             a_follower_misses_nothing_while_many_write,
             what_is_committed_later_comes_after_a_position,
             the_events_of_one_machine_are_in_order,
+            the_events_of_one_machine_end_at_an_instant,
+            machines_are_found_by_their_creation,
             a_machine_is_the_fold_of_its_events,
             an_absent_machine_has_no_events,
             a_position_of_nobody_is_refused,

@@ -208,7 +208,7 @@ pub async fn a_creation_needs_its_cluster(fixture: &dyn Fixture) {
     let made = || create(draft(&absent, "a").made(&scene.rules));
     assert_refused!(scene.commit(made()).await, CommitError::NoCluster);
     let web = scene.cluster("web").await;
-    scene.write(ClusterWrite::Delete { id: web.id, expected: 1 }).await.unwrap();
+    scene.write(ClusterWrite::Delete { id: web.id, expected: 1, at: START }).await.unwrap();
     let made = create(draft(&web, "a").made(&scene.rules));
     assert_refused!(scene.commit(made).await, CommitError::NoCluster);
     assert!(scene.history().await.is_empty());

@@ -3,7 +3,7 @@
 use cloudm_application::ports::{ClusterWrite, CommitError, EventPage};
 use cloudm_domain::{Instant, MachineId, MachineState, Selector};
 
-use crate::builders::{create, draft, events, query, remove, terminated, touched, update};
+use crate::builders::{START, create, draft, events, query, remove, terminated, touched, update};
 use crate::race::{race, winners};
 use crate::{Fixture, Scene, assert_refused};
 
@@ -116,7 +116,7 @@ pub async fn terminated_machines_of_a_deleted_cluster_are_seen_no_more(fixture: 
     let web = scene.cluster("web").await;
     let machine = scene.machine(&web, "a").await;
     let machine = scene.terminate(machine).await;
-    scene.write(ClusterWrite::Delete { id: web.id, expected: 1 }).await.unwrap();
+    scene.write(ClusterWrite::Delete { id: web.id, expected: 1, at: START }).await.unwrap();
 
     assert_eq!(scene.ports.machines.get(machine.id).await.unwrap(), None);
     assert!(scene.ports.machines.id_used(machine.id).await.unwrap());

@@ -72,7 +72,7 @@ pub async fn the_page_token_key_stays(fixture: &dyn Fixture) {
 pub async fn what_was_used_stays_used(fixture: &dyn Fixture) {
     let scene = Scene::open(fixture).await;
     let (web, gone) = (scene.cluster("web").await, scene.cluster("gone").await);
-    scene.write(ClusterWrite::Delete { id: gone.id, expected: 1 }).await.unwrap();
+    scene.write(ClusterWrite::Delete { id: gone.id, expected: 1, at: START }).await.unwrap();
     let machine = scene.machine(&web, "a").await;
     let machine = scene.terminate(machine).await;
     scene.remove(&machine).await;

@@ -62,7 +62,7 @@ pub async fn machines_of_a_deleted_cluster_are_left_out(fixture: &dyn Fixture) {
     let machine = scene.terminate(machine).await;
     let terminated = selector(&[(SelectorField::State, "TERMINATED")]);
     assert_eq!(walked(&scene, &terminated, orders()[0], 10).await.len(), 1);
-    scene.write(ClusterWrite::Delete { id: web.id, expected: 1 }).await.unwrap();
+    scene.write(ClusterWrite::Delete { id: web.id, expected: 1, at: START }).await.unwrap();
     let by_cluster =
         selector(&[(SelectorField::State, "TERMINATED"), (SelectorField::Cluster, &machine.cluster_id.to_string())]);
     for order in orders() {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudm_application::ports::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, StoreError};
-use cloudm_domain::{Cluster, ClusterId, Name};
+use cloudm_application::ports::{
+    ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, GoneCluster, StoreError,
+};
+use cloudm_domain::{Cluster, ClusterId, Instant, Name};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::answers;
@@ -27,6 +29,10 @@ impl ClusterStore for Clusters {
         self.0.read(|db| find(db, name))
     }
 
+    async fn gone(&self, id: ClusterId) -> Result<Option<GoneCluster>, StoreError> {
+        self.0.read(|db| gone(db, id))
+    }
+
     async fn all(&self) -> Result<Vec<Arc<Cluster>>, StoreError> {
         self.0.read_on_thread(|readers| readers.read(|db| select(db, sql::CLUSTER_ALL, []))).await
     }
@@ -37,11 +43,11 @@ impl ClusterStore for Clusters {
 
     async fn commit(&self, commit: ClusterCommit) -> Result<(), ClusterCommitError> {
         let instant = match &commit.write {
-            ClusterWrite::Create(cluster) | ClusterWrite::Update { cluster, .. } => Some(cluster.updated_at),
-            ClusterWrite::Delete { .. } => None,
+            ClusterWrite::Create(cluster) | ClusterWrite::Update { cluster, .. } => cluster.updated_at,
+            ClusterWrite::Delete { at, .. } => *at,
         };
         let base = self.0.base();
-        self.0.write(instant, move |db| write(db, &commit, base.wall.now())).await
+        self.0.write(Some(instant), move |db| write(db, &commit, base.wall.now())).await
     }
 }
 
@@ -51,6 +57,13 @@ pub(crate) fn get(db: &Connection, id: ClusterId) -> Result<Option<Arc<Cluster>>
 
 pub(crate) fn find(db: &Connection, name: &Name) -> Result<Option<Arc<Cluster>>, DbError> {
     one(db, sql::CLUSTER_FIND, [name.as_str()])
+}
+
+fn gone(db: &Connection, id: ClusterId) -> Result<Option<GoneCluster>, DbError> {
+    let mut statement = db.prepare_cached(sql::CLUSTER_GONE)?;
+    let mut rows = statement.query([id.as_bytes()])?;
+    let gone = |row| Ok(GoneCluster { cluster: read(row, 0)?, at: Columns(row).instant(6)? });
+    rows.next()?.map(gone).transpose()
 }
 
 fn one(db: &Connection, sql: &str, values: impl Params) -> Result<Option<Arc<Cluster>>, DbError> {
@@ -100,7 +113,7 @@ fn write(db: &Connection, commit: &ClusterCommit, wall: u64) -> Result<(), Clust
             check_name(db, cluster)?;
             put(db, sql::CLUSTER_UPDATE, cluster)?;
         }
-        ClusterWrite::Delete { id, expected } => delete(db, *id, *expected)?,
+        ClusterWrite::Delete { id, expected, at } => delete(db, *id, *expected, *at)?,
     }
     commit.keep.iter().try_for_each(|answer| answers::put(db, answer))?;
     Ok(())
@@ -119,11 +132,13 @@ fn create(db: &Connection, cluster: &Cluster) -> Result<(), ClusterCommitError> 
     Ok(())
 }
 
-fn delete(db: &Connection, id: ClusterId, expected: u64) -> Result<(), ClusterCommitError> {
+fn delete(db: &Connection, id: ClusterId, expected: u64, at: Instant) -> Result<(), ClusterCommitError> {
     check_version(db, id, expected)?;
     if has_machines(db, id)? {
         return Err(ClusterCommitError::NotEmpty);
     }
+    let gone = params![id.as_bytes(), millis(at)];
+    db.prepare_cached(sql::CLUSTER_GONE_INSERT).and_then(|mut keep| keep.execute(gone)).map_err(DbError::from)?;
     execute(db, sql::CLUSTER_DELETE, id)?;
     Ok(())
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudm_application::ports::{EventPage, EventQuery, EventStore, Position, PositionedEvent, StoreError};
+use cloudm_application::ports::{
+    CreationQuery, EventPage, EventQuery, EventStore, Position, PositionedEvent, StoreError,
+};
 use cloudm_domain::{Change, Incarnation, MachineEvent, MachineId};
 use rusqlite::{Connection, Row, params};
 
@@ -25,6 +27,11 @@ impl EventStore for Events {
     async fn page(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
         let (query, incarnation) = (query.clone(), self.0.incarnation());
         self.0.read_on_thread(move |readers| readers.read_moment(|db| page(db, incarnation, &query))).await
+    }
+
+    async fn created(&self, query: &CreationQuery) -> Result<Vec<MachineEvent>, StoreError> {
+        let (query, incarnation) = (query.clone(), self.0.incarnation());
+        self.0.read_on_thread(move |readers| readers.read(|db| created(db, incarnation, &query))).await
     }
 
     async fn wait(&self, after: &Position) -> Result<(), StoreError> {
@@ -81,12 +88,32 @@ fn page(db: &Connection, incarnation: Incarnation, query: &EventQuery) -> Result
     };
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
+        if query.until.is_some_and(|until| row.get::<_, i64>(3).is_ok_and(|at| at > millis(until))) {
+            break;
+        }
         if events.len() == limit {
             return Ok(EventPage { events, more: true });
         }
         events.push(read(row, incarnation)?);
     }
     Ok(EventPage { events, more: false })
+}
+
+fn created(db: &Connection, incarnation: Incarnation, query: &CreationQuery) -> Result<Vec<MachineEvent>, DbError> {
+    let (sql, beginning) = if query.descending {
+        (sql::EVENT_CREATED_DESCENDING, (i64::MAX, [0xff; 12]))
+    } else {
+        (sql::EVENT_CREATED, (-1, [0; 12]))
+    };
+    let after = query.after.map_or(beginning, |(at, id)| (millis(at), *id.as_bytes()));
+    let limit = i64::try_from(query.limit.max(1)).unwrap_or(i64::MAX);
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params![millis(query.until), after.0, after.1, limit])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push(read(row, incarnation)?.event);
+    }
+    Ok(events)
 }
 
 fn read(row: &Row<'_>, incarnation: Incarnation) -> Result<PositionedEvent, DbError> {

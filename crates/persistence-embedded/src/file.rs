@@ -23,7 +23,10 @@ pub(crate) const CATALOGUE: Kind =
     Kind { application_id: 0x434C_4D43, upgrades: &[include_str!("schema/catalogue_1.sql")] };
 
 /// `worlds/<incarnation>.db`.
-pub(crate) const WORLD: Kind = Kind { application_id: 0x434C_4D57, upgrades: &[include_str!("schema/world_1.sql")] };
+pub(crate) const WORLD: Kind = Kind {
+    application_id: 0x434C_4D57,
+    upgrades: &[include_str!("schema/world_1.sql"), include_str!("schema/world_2.sql")],
+};
 
 /// What has to be on the disk before a write is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

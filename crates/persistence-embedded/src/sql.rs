@@ -56,6 +56,9 @@ statements! {
     CLUSTER_UPDATE = "UPDATE clusters SET name = ?2, region_code = ?3, version = ?4, created_at = ?5, updated_at = ?6 \
         WHERE id = ?1";
     CLUSTER_DELETE = "DELETE FROM clusters WHERE id = ?";
+    CLUSTER_GONE_INSERT = "INSERT INTO gone_clusters (id, name, region_code, version, created_at, updated_at, deleted_at) \
+        SELECT ", cluster_columns!(), ", ?2 FROM clusters c WHERE c.id = ?1";
+    CLUSTER_GONE = "SELECT ", cluster_columns!(), ", c.deleted_at FROM gone_clusters c WHERE c.id = ?";
 
     MACHINE_GET = "SELECT ", machine_columns!(), ", ", cluster_columns!(),
         " FROM machines m JOIN clusters c ON c.id = m.cluster_id WHERE m.id = ?";
@@ -86,6 +89,10 @@ statements! {
     EVENT_PAGE = "SELECT seq, machine_id, version, at, change FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
     EVENT_PAGE_OF_MACHINE = "SELECT seq, machine_id, version, at, change FROM events \
         WHERE machine_id = ? AND seq > ? ORDER BY seq LIMIT ?";
+    EVENT_CREATED = "SELECT seq, machine_id, version, at, change FROM events \
+        WHERE version = 1 AND at <= ?1 AND (at, machine_id) > (?2, ?3) ORDER BY at, machine_id LIMIT ?4";
+    EVENT_CREATED_DESCENDING = "SELECT seq, machine_id, version, at, change FROM events \
+        WHERE version = 1 AND at <= ?1 AND (at, machine_id) < (?2, ?3) ORDER BY at DESC, machine_id DESC LIMIT ?4";
 
     ANSWER_GET = "SELECT fingerprint, answer, expires_at FROM answers WHERE key = ?";
     ANSWER_EXPIRY = "SELECT expires_at FROM answers WHERE key = ?";

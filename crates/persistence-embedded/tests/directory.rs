@@ -5,7 +5,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cloudm_application::ports::{ClusterCommit, ClusterWrite, EventQuery, NewWorld, Store, StoreError, WorldPorts};
+use cloudm_application::ports::{
+    ClusterCommit, ClusterWrite, CreationQuery, EventQuery, NewWorld, Store, StoreError, WorldPorts,
+};
 use cloudm_application::testing::{CountingEntropy, ManualWall};
 use cloudm_domain::{Cluster, ClusterId, Incarnation, Instant, Preset, Rate, Rules, Seed, WorldName};
 use cloudm_persistence_embedded::{EmbeddedStore, OpenError, Options};
@@ -122,6 +124,24 @@ async fn a_world_of_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
+async fn a_world_of_the_first_format_is_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    make_cluster(&ports(&store).await, 1).await;
+    store.close().await;
+    let file = directory.path().join("worlds").join(format!("{}.db", new_world(1).incarnation));
+    let db = rusqlite::Connection::open(&file).unwrap();
+    db.execute_batch("DROP INDEX events_created; DROP TABLE gone_clusters; PRAGMA user_version = 1").unwrap();
+    drop(db);
+    let store = open(directory.path()).unwrap();
+    let world = ports(&store).await;
+    assert_eq!(clusters(&world).await, 1);
+    let all = CreationQuery { until: Instant::MAX, after: None, descending: false, limit: 1 };
+    assert_eq!(world.events.created(&all).await.unwrap(), []);
+    assert_eq!(world.clusters.gone(ClusterId::from_bytes([1; 12])).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn what_is_not_a_store_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
@@ -184,7 +204,7 @@ async fn a_position_of_another_world_is_refused() {
     let other = NewWorld { name: "other".parse().unwrap(), ..new_world(2) };
     let other = store.ensure_world(other).await.unwrap();
     let position = other.events.position().await.unwrap();
-    let query = |position| EventQuery { machine: None, after: Some(position), limit: 1 };
+    let query = |position| EventQuery { machine: None, until: None, after: Some(position), limit: 1 };
     assert!(other.events.page(&query(position.clone())).await.is_ok());
     let refused = mine.events.page(&query(position)).await;
     assert!(matches!(refused, Err(StoreError::UnknownPosition)));

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudm_application::ports::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, StoreError};
-use cloudm_domain::{Cluster, ClusterId, Name};
+use cloudm_application::ports::{
+    ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, GoneCluster, StoreError,
+};
+use cloudm_domain::{Cluster, ClusterId, Instant, Name};
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{DateTime, Document, doc};
+use mongodb::bson::{DateTime, Document, doc, serialize_to_document};
 use mongodb::error::Error;
 use mongodb::{ClientSession, Collection};
 use serde::{Deserialize, Serialize};
@@ -56,6 +58,26 @@ impl ClusterDoc {
     }
 }
 
+/// An id that a cluster had, as it is stored.
+#[derive(Debug, Deserialize)]
+struct Id {
+    #[serde(default)]
+    gone: Option<Gone>,
+}
+
+/// What a cluster was when it was deleted. Its `_id` and `w` are those of the world that it was deleted in.
+#[derive(Debug, Serialize, Deserialize)]
+struct Gone {
+    cluster: ClusterDoc,
+    at: DateTime,
+}
+
+impl Gone {
+    fn read(&self) -> Result<GoneCluster, StoreError> {
+        Ok(GoneCluster { cluster: self.cluster.read()?, at: instant(self.at)? })
+    }
+}
+
 /// The clusters of one world.
 pub(crate) struct Clusters(pub(crate) Arc<OpenWorld>);
 
@@ -75,6 +97,13 @@ impl ClusterStore for Clusters {
 
     async fn find(&self, name: &Name) -> Result<Option<Arc<Cluster>>, StoreError> {
         self.one(doc! { "w": self.0.id(), "name": name.as_str() }).await
+    }
+
+    async fn gone(&self, id: ClusterId) -> Result<Option<GoneCluster>, StoreError> {
+        let ids: Collection<Id> = self.0.collection(collections::CLUSTER_IDS);
+        let id = doc! { "_id": key(self.0.id(), id) };
+        let found = self.0.base().ask(async { ids.find_one(id).await }).await?;
+        found.and_then(|id| id.gone).map(|gone| gone.read()).transpose()
     }
 
     async fn all(&self) -> Result<Vec<Arc<Cluster>>, StoreError> {
@@ -145,7 +174,7 @@ impl Work for Writing {
         match &self.commit.write {
             ClusterWrite::Create(cluster) => self.create(session, cluster).await?,
             ClusterWrite::Update { expected, cluster } => self.update(session, *expected, cluster).await?,
-            ClusterWrite::Delete { id, expected } => self.delete(session, *id, *expected).await?,
+            ClusterWrite::Delete { id, expected, at } => self.delete(session, (*id, *expected), *at).await?,
         }
         self.number(session).await?;
         if let Some(answer) = keep {
@@ -200,8 +229,13 @@ impl Writing {
         Ok(())
     }
 
-    async fn delete(&self, session: &mut ClientSession, id: ClusterId, expected: u64) -> Result<(), Refused> {
-        self.check_version(session, id, expected).await?;
+    async fn delete(
+        &self,
+        session: &mut ClientSession,
+        (id, expected): (ClusterId, u64),
+        at: Instant,
+    ) -> Result<(), Refused> {
+        let cluster = self.check_version(session, id, expected).await?;
         let key = self.key(id);
         let machines: Collection<Document> = self.world.collection(collections::MACHINES);
         let living = doc! { "cluster": &key, "live": true };
@@ -210,6 +244,9 @@ impl Writing {
         }
         let guards: Collection<Document> = self.world.collection(collections::GUARDS);
         guards::delete(&guards, session, (self.world.id(), id)).await?;
+        let ids: Collection<Document> = self.world.collection(collections::CLUSTER_IDS);
+        let gone = serialize_to_document(&Gone { cluster, at: date(at) }).map_err(Error::from)?;
+        ids.update_one(doc! { "_id": &key }, doc! { "$set": { "gone": gone } }).session(&mut *session).await?;
         self.clusters().delete_one(doc! { "_id": key }).session(&mut *session).await?;
         self.record(session, doc! {}, -1).await?;
         Ok(())
@@ -230,7 +267,7 @@ impl Writing {
             ClusterWrite::Create(cluster) | ClusterWrite::Update { cluster, .. } => {
                 (cluster.id, date(cluster.updated_at))
             }
-            ClusterWrite::Delete { id, .. } => (*id, DateTime::from_millis(0)),
+            ClusterWrite::Delete { id, at, .. } => (*id, date(*at)),
         };
         let seq = self.numbers.take(at).await?;
         let world = self.world.id();
@@ -239,11 +276,16 @@ impl Writing {
         events.insert_one(numbered).session(session).await.map(drop)
     }
 
-    async fn check_version(&self, session: &mut ClientSession, id: ClusterId, expected: u64) -> Result<(), Refused> {
+    async fn check_version(
+        &self,
+        session: &mut ClientSession,
+        id: ClusterId,
+        expected: u64,
+    ) -> Result<ClusterDoc, Refused> {
         let expected = long(expected)?;
         let found = self.clusters().find_one(doc! { "_id": self.key(id) }).session(session).await?;
         match found {
-            Some(cluster) if cluster.version == expected => Ok(()),
+            Some(cluster) if cluster.version == expected => Ok(cluster),
             _ => Err(Stop::Refused(ClusterCommitError::Conflict)),
         }
     }

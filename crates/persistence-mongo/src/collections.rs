@@ -7,7 +7,7 @@ pub(crate) const WORLDS: &str = "worlds";
 pub(crate) const INCARNATIONS: &str = "incarnations";
 /// `{_id: "w/id", w, name, …}`: clusters.
 pub(crate) const CLUSTERS: &str = "clusters";
-/// `{_id: "w/id"}`: every id that a cluster ever had.
+/// `{_id: "w/id", gone: {…}}`: every id that a cluster ever had, with what those that were deleted were then.
 pub(crate) const CLUSTER_IDS: &str = "cluster_ids";
 /// `{_id: "w/id/number"}`: the guards of a cluster. See `guards`.
 pub(crate) const GUARDS: &str = "guards";

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudm_application::ports::{EventPage, EventQuery, EventStore, Position, PositionedEvent, StoreError};
-use cloudm_domain::{Change, Incarnation, MachineEvent, MachineId};
+use cloudm_application::ports::{
+    CreationQuery, EventPage, EventQuery, EventStore, Position, PositionedEvent, StoreError,
+};
+use cloudm_domain::{Change, Incarnation, Instant, MachineEvent, MachineId};
 use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, DateTime, Document, doc};
 use mongodb::error::Error;
+use mongodb::options::Hint;
 use serde::{Deserialize, Serialize};
 
 use crate::collections;
@@ -87,7 +90,7 @@ impl EventStore for Events {
         let most = query.limit.max(1);
         let page = match query.machine {
             None => self.0.base().ask(self.everything(after, most)).await?,
-            Some(machine) => self.0.base().ask(self.of_machine(machine, after, most)).await?,
+            Some(machine) => self.0.base().ask(self.of_machine((machine, query.until), after, most)).await?,
         };
         if page.is_empty() && after > 0 && self.0.base().ask(self.0.sequence.counter()).await?.last < after {
             // A position that is ahead of the history was made before the database was set back.
@@ -99,6 +102,11 @@ impl EventStore for Events {
             Ok(PositionedEvent { position: position(self.0.incarnation(), seq), event: happened.read()? })
         });
         Ok(EventPage { events: events.collect::<Result<_, StoreError>>()?, more })
+    }
+
+    async fn created(&self, query: &CreationQuery) -> Result<Vec<MachineEvent>, StoreError> {
+        let found = self.0.base().ask(self.creations(query)).await?;
+        found.into_iter().filter_map(|found| found.event).map(|event| event.read()).collect()
     }
 
     async fn wait(&self, after: &Position) -> Result<(), StoreError> {
@@ -151,11 +159,26 @@ impl Events {
 
     /// The same of one machine. Its events are in order of their numbers, for each is decided on when the one before it is
     /// committed.
-    async fn of_machine(&self, id: MachineId, after: i64, most: usize) -> Result<Vec<Numbered>, Error> {
+    async fn of_machine(
+        &self,
+        (id, until): (MachineId, Option<Instant>),
+        after: i64,
+        most: usize,
+    ) -> Result<Vec<Numbered>, Error> {
         let mut filter = of_machine(&self.0, id);
         filter.insert("seq", doc! { "$gt": after });
-        let found = self.read(filter, limit(most).saturating_add(1)).await?;
-        let met: Vec<_> = found.into_iter().filter_map(|found| found.event.map(|event| (found.seq, event))).collect();
+        let most = limit(most).saturating_add(1);
+        let batch = u32::try_from(most).unwrap_or(u32::MAX).min(MAX_BATCH);
+        let events = self.collection();
+        let mut found = events.find(filter).sort(doc! { "seq": 1 }).limit(most).batch_size(batch).await?;
+        let mut met = Vec::new();
+        while let Some(EventDoc { seq, event, .. }) = found.try_next().await? {
+            // Their instants are in order too.
+            if until.zip(event.as_ref()).is_some_and(|(until, event)| event.at > date(until)) {
+                break;
+            }
+            met.extend(event.map(|event| (seq, event)));
+        }
         // A position of these is one of the whole history too, so nothing may come before it any more.
         if let Some((last, _)) = met.last() {
             while self.0.sequence.solid().await? < *last {
@@ -163,6 +186,34 @@ impl Events {
             }
         }
         Ok(met)
+    }
+
+    async fn creations(&self, query: &CreationQuery) -> Result<Vec<EventDoc>, Error> {
+        let (beyond, way) = if query.descending { ("$lt", -1) } else { ("$gt", 1) };
+        let created = doc! { "w": self.0.id(), "event.version": 1_i64 };
+        let until = doc! { "event.at": { "$lte": date(query.until) } };
+        let mut filters = Vec::new();
+        match query.after {
+            None => filters.push(until),
+            Some((at, id)) => {
+                let (at, id) = (date(at), ObjectId::from_bytes(*id.as_bytes()));
+                filters.push(doc! { "event.at": at, "event.machine": { beyond: id } });
+                filters.push(doc! { "$and": [until, { "event.at": { beyond: at } }] });
+            }
+        }
+        let (events, most) = (self.collection(), limit(query.limit.max(1)));
+        let mut found = Vec::new();
+        // One range of the index after the other.
+        for filter in filters {
+            let filter = doc! { "$and": [created.clone(), filter] };
+            let order = doc! { "event.at": way, "event.machine": way };
+            let left = most - limit(found.len());
+            if left > 0 {
+                let some = events.find(filter).sort(order).limit(left).hint(Hint::Name("created".into())).await?;
+                found.extend(some.try_collect::<Vec<_>>().await?);
+            }
+        }
+        Ok(found)
     }
 
     async fn read(&self, filter: Document, most: i64) -> Result<Vec<EventDoc>, Error> {

@@ -23,6 +23,7 @@ use crate::error::{code, text};
 const FILES: &[File] = &[
     File { name: "0001_worlds", text: include_str!("../../../migrations/0001_worlds.json") },
     File { name: "0002_gone", text: include_str!("../../../migrations/0002_gone.json") },
+    File { name: "0003_past", text: include_str!("../../../migrations/0003_past.json") },
 ];
 
 const APPLIED: &str = "migrations";

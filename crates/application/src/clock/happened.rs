@@ -31,7 +31,7 @@ impl Happened {
         (from, to): (Instant, Instant),
     ) -> Result<Self, Error> {
         let mut happened = Self::default();
-        let mut query = EventQuery { machine: None, after: Some(position), limit: PAGE };
+        let mut query = EventQuery { machine: None, until: None, after: Some(position), limit: PAGE };
         loop {
             let page = events.page(&query).await?;
             let within = page.events.iter().filter(|one| one.event.at > from && one.event.at <= to);

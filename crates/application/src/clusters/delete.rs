@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloudm_domain::{ClusterId, ClusterRef, Order, Selector};
+use cloudm_domain::{ClusterId, ClusterRef, Instant, Order, Selector};
 
 use super::stop;
 use crate::error::Error;
@@ -37,7 +37,8 @@ impl DeleteCluster {
         for _ in 0..MAX_ATTEMPTS {
             let cluster = self.clusters.get(id).await?.ok_or(Error::NoSuchCluster)?;
             writing.check_version(cluster.version)?;
-            match self.delete(id, cluster.version, writing.dry_run).await {
+            let now = self.world.read().await?.now;
+            match self.delete((id, cluster.version), now, writing.dry_run).await {
                 Ok(()) => return Ok(()),
                 Err(ClusterCommitError::Conflict) => {}
                 // Its machines may have ended by now.
@@ -51,9 +52,14 @@ impl DeleteCluster {
         Err(Error::Contention)
     }
 
-    async fn delete(&self, id: ClusterId, expected: u64, dry_run: bool) -> Result<(), ClusterCommitError> {
+    async fn delete(
+        &self,
+        (id, expected): (ClusterId, u64),
+        at: Instant,
+        dry_run: bool,
+    ) -> Result<(), ClusterCommitError> {
         if !dry_run {
-            let write = ClusterWrite::Delete { id, expected };
+            let write = ClusterWrite::Delete { id, expected, at };
             return self.clusters.commit(ClusterCommit { write, keep: None }).await;
         }
         let selector = Selector { clusters: vec![ClusterRef::Id(id)], ..Selector::default() };

@@ -63,7 +63,7 @@ impl FollowEvents {
         after: &Position,
         limit: usize,
     ) -> Result<Vec<PositionedEvent>, Error> {
-        let query = EventQuery { machine, after: Some(after.clone()), limit };
+        let query = EventQuery { machine, until: None, after: Some(after.clone()), limit };
         Ok(self.events.page(&query).await?.events)
     }
 }

@@ -59,7 +59,7 @@ impl ListEvents {
             None => self.commands.settler.settle_all(&view).await?,
         }
         let position = self.events.position().await?;
-        let page = self.events.page(&EventQuery { machine, after, limit: page_size }).await?;
+        let page = self.events.page(&EventQuery { machine, until: None, after, limit: page_size }).await?;
         let last = page.events.last().map(|event| event.position.clone());
         let next_page_token = match &last {
             Some(last) if page.more => Some(self.tokens.seal(&scope, last)?),

@@ -7,6 +7,7 @@ mod edit;
 mod get;
 mod list;
 mod operate;
+mod past;
 mod wait;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use edit::EditMachine;
 pub use get::GetMachine;
 pub use list::{ListMachines, MachineList, MachineListQuery};
 pub use operate::OperateMachine;
+pub use past::{PastList, PastListQuery, PastMachines};
 pub use wait::WaitForMachine;
 
 use crate::error::Error;

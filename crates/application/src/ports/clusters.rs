@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudm_domain::{Cluster, ClusterId, Name};
+use cloudm_domain::{Cluster, ClusterId, Instant, Name};
 
 use super::{KeptAnswer, StoreError};
 
@@ -34,7 +34,18 @@ pub enum ClusterWrite {
         id: ClusterId,
         /// The version it must have.
         expected: u64,
+        /// When it is deleted.
+        at: Instant,
     },
+}
+
+/// A cluster that was deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoneCluster {
+    /// The cluster, as it was then.
+    pub cluster: Arc<Cluster>,
+    /// When that was.
+    pub at: Instant,
 }
 
 /// Why a cluster was not written.
@@ -72,6 +83,9 @@ pub trait ClusterStore: Send + Sync {
 
     /// The cluster with this name.
     async fn find(&self, name: &Name) -> Result<Option<Arc<Cluster>>, StoreError>;
+
+    /// The cluster that had this id until it was deleted. It is remembered for ever.
+    async fn gone(&self, id: ClusterId) -> Result<Option<GoneCluster>, StoreError>;
 
     /// All clusters as they were at one moment, in order of creation (instant, then id).
     async fn all(&self) -> Result<Vec<Arc<Cluster>>, StoreError>;

@@ -1,7 +1,7 @@
 //! The history of a world.
 
 use async_trait::async_trait;
-use cloudm_domain::{MachineEvent, MachineId};
+use cloudm_domain::{Instant, MachineEvent, MachineId};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
@@ -24,6 +24,8 @@ pub struct PositionedEvent {
 pub struct EventQuery {
     /// Only those of this machine.
     pub machine: Option<MachineId>,
+    /// Of one machine, only those at this instant or before.
+    pub until: Option<Instant>,
     /// Only those after this position.
     pub after: Option<Position>,
     /// The most events in the page; at least 1.
@@ -39,6 +41,19 @@ pub struct EventPage {
     pub more: bool,
 }
 
+/// Which machines to find by their creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreationQuery {
+    /// Those that were made at this instant or before.
+    pub until: Instant,
+    /// Only those that come after this one in the order.
+    pub after: Option<(Instant, MachineId)>,
+    /// Whether the latest comes first.
+    pub descending: bool,
+    /// The most to find; at least 1.
+    pub limit: usize,
+}
+
 /// The history of a world.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
@@ -52,9 +67,16 @@ pub trait EventStore: Send + Sync {
     ///
     /// Going on from page to page by the position of the last event MUST meet each event exactly once, also those
     /// committed meanwhile, and those of one machine in the order of their versions. The events of a machine stay when it
-    /// is forgotten. A position of another store or world MUST fail as [`StoreError::UnknownPosition`] where that can be
+    /// is forgotten. The events of a machine have instants in the order of its versions, so a page that goes until an instant
+    /// MUST end at the first event after it and MUST NOT cost what happened later. A position of another store or world MUST fail as [`StoreError::UnknownPosition`] where that can be
     /// seen. MUST find the page by an index.
     async fn page(&self, query: &EventQuery) -> Result<EventPage, StoreError>;
+
+    /// The first events of machines, in the order of their instants and ids or against it; also of machines that exist no
+    /// more.
+    ///
+    /// MUST be found by an index.
+    async fn created(&self, query: &CreationQuery) -> Result<Vec<MachineEvent>, StoreError>;
 
     /// Waits until something is committed after a position.
     ///

@@ -20,8 +20,8 @@ mod store;
 mod world;
 
 pub use answers::{AnswerStore, KeptAnswer};
-pub use clusters::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite};
-pub use events::{EventPage, EventQuery, EventStore, Position, PositionedEvent};
+pub use clusters::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, GoneCluster};
+pub use events::{CreationQuery, EventPage, EventQuery, EventStore, Position, PositionedEvent};
 pub use machines::{
     Commit, CommitError, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, SortKey,
 };

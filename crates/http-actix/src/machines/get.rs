@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, get};
 
 use super::{MachineBody, etag, show};
 use crate::conditions;
-use crate::docs::{IdParam, IfNoneMatchParam, problems};
+use crate::docs::{AtParam, IdParam, IfNoneMatchParam, problems};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::world::{World, id};
@@ -13,10 +13,12 @@ use crate::world::{World, id};
 /// Reads a machine
 ///
 /// As it is now: what was due has happened. Reading changes nothing. The ETag is its version and its cluster's.
+///
+/// With `at`, as it was at an instant; the name and the region of its cluster are still those of now, or of its end.
 #[utoipa::path(
     tag = "machines",
     operation_id = "getMachine",
-    params(IdParam, IfNoneMatchParam),
+    params(IdParam, AtParam, IfNoneMatchParam),
     responses(
         (
             status = 200,
@@ -31,8 +33,14 @@ use crate::world::{World, id};
 )]
 #[get("/machines/{id}")]
 pub(crate) async fn get_machine(request: HttpRequest, world: World) -> Result<HttpResponse, Problem> {
-    Query::of(&request)?.end()?;
-    let view = world.cloud.get_machine.run(id(&request)?).await?;
+    let mut query = Query::of(&request)?;
+    let at = query.at()?;
+    query.end()?;
+    let id = id(&request)?;
+    let view = match at {
+        None => world.cloud.get_machine.run(id).await?,
+        Some(at) => world.cloud.past_machines.get(id, at).await?,
+    };
     let etag = etag(&view);
     if conditions::is_known(&request, &etag)? {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
@@ -41,5 +49,6 @@ pub(crate) async fn get_machine(request: HttpRequest, world: World) -> Result<Ht
 }
 
 problems!(GetMachineProblems:
-    NoSuchWorld, InvalidId, UnknownParameter, InvalidHeader, NoSuchMachine, SettleLimit, StoreUnavailable,
+    NoSuchWorld, InvalidId, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, NoSuchMachine, InTheFuture,
+    BeforeHistory, TooMuchHistory, SettleLimit, StoreUnavailable,
 );

@@ -24,13 +24,14 @@ fn the_files_are_those_of_the_folder() {
 #[test]
 fn checksums_are_as_ever() {
     let checksums: Vec<_> = FILES.iter().map(File::checksum).collect();
-    assert_eq!(checksums, [CHECKSUM_1, CHECKSUM_2]);
+    assert_eq!(checksums, [CHECKSUM_1, CHECKSUM_2, CHECKSUM_3]);
     let windows = File { name: "a", text: "{\r\n}" };
     assert_eq!(windows.checksum(), File { name: "a", text: "{\n}" }.checksum());
 }
 
 const CHECKSUM_1: &str = "61e42b65107d5c51812c98470a7a0f45a19da43d6a6f373889eac3dc16e2e4a0";
 const CHECKSUM_2: &str = "b2a4fdffd45f114bbb8af39dbac9f589558196acf65bd1121a75efa0fc84b6d7";
+const CHECKSUM_3: &str = "dcf60d5b68181d67a8dab7896001c178678b8f390c290327c959043f366e5434";
 
 #[test]
 fn a_file_that_is_none_is_refused() {

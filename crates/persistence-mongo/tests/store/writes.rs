@@ -110,7 +110,7 @@ impl Trial {
                 return text(ports.clusters.commit(cluster(write)).await);
             }
             Way::DeleteCluster => {
-                let write = ClusterWrite::Delete { id: web.id, expected: 1 };
+                let write = ClusterWrite::Delete { id: web.id, expected: 1, at: cloudm_domain::Instant::DEFAULT_START };
                 return text(ports.clusters.commit(cluster(write)).await);
             }
             Way::KeepAnswer => {

@@ -23,6 +23,7 @@ mod law_one;
 mod lists;
 mod machines;
 mod operations;
+mod past;
 mod shared;
 mod site;
 mod site_constants;

@@ -72,6 +72,7 @@ fn good_value(parameter: &str) -> &'static str {
     match parameter {
         "action" => "START",
         "after" => "AAAA",
+        "at" => "2030-01-01T00:00:00Z",
         "constant" => "region",
         "dry_run" | "force" => "true",
         "machine_type" => "large",
