@@ -97,6 +97,14 @@ pub enum Error {
         /// The version it has.
         current: u64,
     },
+    /// The snapshot is not whole, or not one.
+    #[error("line {line} of the snapshot: {why}")]
+    InvalidSnapshot {
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The page token was not made by this service for this list.
     #[error("the page token does not belong to this list")]
     InvalidPageToken,

@@ -78,7 +78,7 @@ impl Records {
 }
 
 /// The most changes that a timeline of rules has.
-const MAX_CHANGES: usize = 1_000;
+pub(crate) const MAX_CHANGES: usize = 1_000;
 
 /// How far ahead a change of rules holds at first, in wall time: longer than it takes to be written, so that a clock that runs
 /// has not shown its instant by then. Each time it has, twice as far.

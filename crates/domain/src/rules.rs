@@ -57,6 +57,16 @@ impl<T> Timeline<T> {
         self.later.len()
     }
 
+    /// When it changes last; never, where it does not.
+    pub fn last_change(&self) -> Option<Instant> {
+        self.later.last().map(|(from, _)| *from)
+    }
+
+    /// All that it ever holds, the first first.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        std::iter::once(&self.first).chain(self.later.iter().map(|(_, value)| value))
+    }
+
     /// What holds at `instant`.
     pub fn at(&self, instant: Instant) -> &T {
         let reached = self.later.partition_point(|(from, _)| *from <= instant);

@@ -73,7 +73,7 @@ codes! {
     IdempotencyInFlight 409 "idempotency_in_flight" "Request in flight" "A request with this Idempotency-Key is under way; try again.";
     VersionMismatch 412 "version_mismatch" "Version mismatch" "The resource has another version than If-Match asks for: `version`.";
     BodyTooLarge 413 "body_too_large" "Body too large" "The body is larger than the API reads.";
-    UnsupportedMediaType 415 "unsupported_media_type" "Unsupported media type" "A body is application/json; a PATCH may also be application/merge-patch+json.";
+    UnsupportedMediaType 415 "unsupported_media_type" "Unsupported media type" "A body is application/json; a PATCH may also be application/merge-patch+json, and a snapshot is application/x-ndjson.";
     UnknownField 422 "unknown_field" "Unknown field" "The body has a field that the request does not know.";
     DuplicateField 422 "duplicate_field" "Field given twice" "The body has a field twice.";
     MissingField 422 "missing_field" "Missing field" "The body lacks a field.";
@@ -81,6 +81,7 @@ codes! {
     InvalidName 422 "invalid_name" "Invalid name" "A name has 1 to 63 letters, digits, `.`, `_` and `-`, begins with a letter or digit, and is not 24 hex digits.";
     InvalidTags 422 "invalid_tags" "Invalid tags" "A machine has at most 50 tags, none twice, each of 1 to 128 letters, digits and `._-:/=@`.";
     InvalidValue 422 "invalid_value" "Invalid value" "A value of the body is not of its form.";
+    InvalidSnapshot 422 "invalid_snapshot" "Invalid snapshot" "The snapshot is not whole, was altered, or is none; `line` is where it is wrong. The world is as it was.";
     UnknownRegion 422 "unknown_region" "Unknown region" "The catalogue has no such region.";
     UnknownMachineType 422 "unknown_machine_type" "Unknown machine type" "The catalogue has no such machine type.";
     UnknownCluster 422 "unknown_cluster" "Unknown cluster" "The world has no cluster of this name.";
@@ -97,6 +98,7 @@ codes! {
     SettleLimit 503 "settle_limit" "Too much happened" "More happened to a machine than is walked through for one request; try again.";
     Contention 503 "contention" "Contention" "Too many others are changing the resource; try again.";
     TooManySubscribers 503 "too_many_subscribers" "Too many subscribers" "As many streams are open as the server has room for; try again.";
+    TooManySnapshots 503 "too_many_snapshots" "Too many snapshots" "As many snapshots are on their way as the server has room for; try again.";
     NotReady 503 "not_ready" "Not ready" "The server is draining, or its store does not answer.";
 }
 

@@ -23,6 +23,7 @@ impl From<Error> for Problem {
             Error::InThePast { now } => Self::new(Code::InThePast, detail).with("now", now.to_string()),
             Error::InTheFuture { now } => Self::new(Code::InTheFuture, detail).with("now", now.to_string()),
             Error::BeforeHistory { start } => Self::new(Code::BeforeHistory, detail).with("start", start.to_string()),
+            Error::InvalidSnapshot { line, .. } => Self::new(Code::InvalidSnapshot, detail).with("line", line),
             Error::InvalidBehaviour(mistakes) => {
                 Self::new(Code::InvalidBehaviour, detail).because(crate::behaviour::mistakes(&mistakes))
             }
@@ -44,6 +45,7 @@ fn code(error: &Error) -> Code {
         Error::WaitTimeout { .. } => Code::WaitTimeout,
         Error::Unreachable { .. } => Code::Unreachable,
         Error::InThePast { .. } => Code::InThePast,
+        Error::InvalidSnapshot { .. } => Code::InvalidSnapshot,
         Error::InTheFuture { .. } => Code::InTheFuture,
         Error::BeforeHistory { .. } => Code::BeforeHistory,
         Error::TooMuchHistory { .. } => Code::TooMuchHistory,

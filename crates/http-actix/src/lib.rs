@@ -54,6 +54,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::connections::Connections;
 use crate::fallback::Methods;
 use crate::stream::Streams;
+use crate::worlds::Snapshots;
 
 /// Everything that the routes need. Clones share it.
 #[derive(Clone)]
@@ -64,6 +65,7 @@ pub struct HttpApi {
     draining: Arc<AtomicBool>,
     connections: Arc<Connections>,
     streams: Streams,
+    snapshots: Snapshots,
     methods: Arc<Methods>,
     openapi_json: Bytes,
 }
@@ -78,6 +80,7 @@ impl HttpApi {
             draining: Arc::default(),
             connections: Arc::default(),
             streams: Streams::default(),
+            snapshots: Snapshots::default(),
             methods: Arc::new(Methods::of(&openapi())),
             openapi_json: openapi_json().into(),
         }
@@ -162,6 +165,8 @@ fn simulation(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) 
         .service(worlds::delete_world)
         .service(worlds::reset_world)
         .service(worlds::fork_world)
+        .service(worlds::get_snapshot)
+        .service(worlds::put_snapshot)
         .service(clock::get_clock)
         .service(clock::edit_clock)
         .service(clock::advance_clock)

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::codes::Code;
-use crate::connections::Connection;
+use crate::connections::Flow;
 use crate::events::{self, EventBody};
 use crate::problem::Problem;
 use crate::stopwatch::Moment;
@@ -74,10 +74,6 @@ pub(crate) async fn answer(
 ) -> Result<HttpResponse, Problem> {
     let place = streams.place()?;
     let after = cloud.follow_events.begin(machine, after).await?;
-    let connection = request.conn_data::<Arc<Connection>>().cloned();
-    if let Some(connection) = &connection {
-        connection.begin();
-    }
     let first = VecDeque::from([Bytes::from(format!("retry: 1000\nid: {}\n\n", events::encode(&after)))]);
     let subscriber = Subscriber {
         cloud,
@@ -86,7 +82,7 @@ pub(crate) async fn answer(
         ready: first,
         asked: Moment::now(),
         ended: false,
-        connection,
+        flow: Flow::begin(request),
         _place: place,
     };
     let body = stream::unfold(subscriber, |mut subscriber| async move {
@@ -110,16 +106,8 @@ struct Subscriber {
     /// When it was last given something.
     asked: Moment,
     ended: bool,
-    connection: Option<Arc<Connection>>,
+    flow: Flow,
     _place: OwnedSemaphorePermit,
-}
-
-impl Drop for Subscriber {
-    fn drop(&mut self) {
-        if let Some(connection) = &self.connection {
-            connection.end(Moment::now());
-        }
-    }
 }
 
 impl Subscriber {
@@ -128,6 +116,7 @@ impl Subscriber {
         if self.ended {
             return None;
         }
+        self.flow.goes_on();
         if Moment::now().since(self.asked) > PATIENCE {
             return Some(self.end("too_slow"));
         }

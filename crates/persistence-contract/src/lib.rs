@@ -20,7 +20,7 @@
 //! `contract_suite!(…, keeps nothing)`, and is spared the scenarios in `reopening`.
 //!
 //! # The scenarios
-//! One file a feature, named as in every other crate: [`worlds`], [`records`] and [`lives`] of them, [`clusters`], [`machines`], [`removal`] (machines that are
+//! One file a feature, named as in every other crate: [`worlds`], [`records`], [`lives`] and [`parts`] of them, [`clusters`], [`machines`], [`removal`] (machines that are
 //! TERMINATED or forgotten), [`due`], [`events`], [`answers`], [`selectors`], [`paging`], [`groups`] (many writes at once),
 //! [`reopening`].
 //!
@@ -47,6 +47,7 @@ pub mod groups;
 pub mod lives;
 pub mod machines;
 pub mod paging;
+pub mod parts;
 pub mod race;
 pub mod records;
 pub mod removal;
@@ -117,6 +118,15 @@ macro_rules! contract_suite {
             a_fork_is_refused_as_a_creation_is,
             a_fork_has_every_write_or_none_of_it,
             a_crowd_sees_the_old_world_or_the_new_one_or_none,
+        );
+        $crate::scenarios!($fixture; parts:
+            a_world_is_read_whole,
+            many_parts_hold_everything_in_order,
+            a_loaded_world_is_the_one_that_was_read,
+            a_load_that_does_not_end_changes_nothing,
+            a_load_needs_the_name,
+            a_loaded_world_takes_the_place_of_another,
+            a_world_is_read_at_one_moment,
         );
         $crate::scenarios!($fixture; clusters:
             a_cluster_is_read_as_it_was_written,
@@ -266,6 +276,7 @@ mod tests {
             include_str!("lives.rs"),
             include_str!("machines.rs"),
             include_str!("paging.rs"),
+            include_str!("parts.rs"),
             include_str!("records.rs"),
             include_str!("removal.rs"),
             include_str!("reopening.rs"),

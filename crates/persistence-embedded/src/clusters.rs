@@ -62,8 +62,23 @@ pub(crate) fn find(db: &Connection, name: &Name) -> Result<Option<Arc<Cluster>>,
 fn gone(db: &Connection, id: ClusterId) -> Result<Option<GoneCluster>, DbError> {
     let mut statement = db.prepare_cached(sql::CLUSTER_GONE)?;
     let mut rows = statement.query([id.as_bytes()])?;
-    let gone = |row| Ok(GoneCluster { cluster: read(row, 0)?, at: Columns(row).instant(6)? });
-    rows.next()?.map(gone).transpose()
+    rows.next()?.map(read_gone).transpose()
+}
+
+/// Reads a deleted cluster.
+pub(crate) fn read_gone(row: &Row<'_>) -> Result<GoneCluster, DbError> {
+    Ok(GoneCluster { cluster: read(row, 0)?, at: Columns(row).instant(6)? })
+}
+
+/// Adds a cluster and its id.
+pub(crate) fn insert(db: &Connection, cluster: &Cluster) -> Result<(), DbError> {
+    put(db, sql::CLUSTER_INSERT, cluster)?;
+    insert_id(db, cluster.id)
+}
+
+/// Adds an id that a cluster had.
+pub(crate) fn insert_id(db: &Connection, id: ClusterId) -> Result<(), DbError> {
+    execute(db, sql::CLUSTER_ID_INSERT, id)
 }
 
 fn one(db: &Connection, sql: &str, values: impl Params) -> Result<Option<Arc<Cluster>>, DbError> {
@@ -127,9 +142,7 @@ fn create(db: &Connection, cluster: &Cluster) -> Result<(), ClusterCommitError> 
     if count(db)? >= Cluster::MAX_IN_WORLD {
         return Err(ClusterCommitError::TooMany);
     }
-    put(db, sql::CLUSTER_INSERT, cluster)?;
-    execute(db, sql::CLUSTER_ID_INSERT, cluster.id)?;
-    Ok(())
+    Ok(insert(db, cluster)?)
 }
 
 fn delete(db: &Connection, id: ClusterId, expected: u64, at: Instant) -> Result<(), ClusterCommitError> {

@@ -30,8 +30,8 @@ impl EventStore for Events {
     }
 
     async fn created(&self, query: &CreationQuery) -> Result<Vec<MachineEvent>, StoreError> {
-        let (query, incarnation) = (query.clone(), self.0.incarnation());
-        self.0.read_on_thread(move |readers| readers.read(|db| created(db, incarnation, &query))).await
+        let query = query.clone();
+        self.0.read_on_thread(move |readers| readers.read(|db| created(db, &query))).await
     }
 
     async fn wait(&self, after: &Position) -> Result<(), StoreError> {
@@ -99,7 +99,7 @@ fn page(db: &Connection, incarnation: Incarnation, query: &EventQuery) -> Result
     Ok(EventPage { events, more: false })
 }
 
-fn created(db: &Connection, incarnation: Incarnation, query: &CreationQuery) -> Result<Vec<MachineEvent>, DbError> {
+fn created(db: &Connection, query: &CreationQuery) -> Result<Vec<MachineEvent>, DbError> {
     let (sql, beginning) = if query.descending {
         (sql::EVENT_CREATED_DESCENDING, (i64::MAX, [0xff; 12]))
     } else {
@@ -111,20 +111,22 @@ fn created(db: &Connection, incarnation: Incarnation, query: &CreationQuery) -> 
     let mut rows = statement.query(params![millis(query.until), after.0, after.1, limit])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
-        events.push(read(row, incarnation)?.event);
+        events.push(read_event(row)?);
     }
     Ok(events)
 }
 
 fn read(row: &Row<'_>, incarnation: Incarnation) -> Result<PositionedEvent, DbError> {
+    Ok(PositionedEvent { position: position(incarnation, row.get(0)?), event: read_event(row)? })
+}
+
+/// Reads the event of a row, in whose first column its number is.
+pub(crate) fn read_event(row: &Row<'_>) -> Result<MachineEvent, DbError> {
     let columns = Columns(row);
     let bytes = row.get_ref(4)?.as_blob().map_err(|why| DbError::damaged("an event", why))?;
     let change: Change = postcard::from_bytes(bytes).map_err(|why| DbError::damaged("an event", why))?;
     let machine = MachineId::from_bytes(columns.id(1)?);
-    Ok(PositionedEvent {
-        position: position(incarnation, row.get(0)?),
-        event: MachineEvent { machine, version: columns.number(2)?, at: columns.instant(3)?, change },
-    })
+    Ok(MachineEvent { machine, version: columns.number(2)?, at: columns.instant(3)?, change })
 }
 
 /// Adds events to the history.

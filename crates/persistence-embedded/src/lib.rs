@@ -36,6 +36,7 @@ mod file;
 mod list;
 mod machine_row;
 mod machines;
+mod parts;
 mod pool;
 mod readers;
 mod sql;

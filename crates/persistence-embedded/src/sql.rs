@@ -41,6 +41,11 @@ statements! {
     COPY = "VACUUM INTO ?";
     // Of a copy, before it is used: all of them, by no index.
     ANSWERS_CLEAR = "DELETE FROM answers";
+    // All that a world holds.
+    ALL_GONE_CLUSTERS = "SELECT ", cluster_columns!(), ", c.deleted_at FROM gone_clusters c ORDER BY c.id";
+    ALL_MACHINES = "SELECT ", machine_columns!(), " FROM machines m \
+        WHERE EXISTS (SELECT 1 FROM clusters c WHERE c.id = m.cluster_id) ORDER BY m.id";
+    ALL_EVENTS = "SELECT seq, machine_id, version, at, change FROM events ORDER BY seq";
 
     CLUSTER_GET = "SELECT ", cluster_columns!(), " FROM clusters c WHERE c.id = ?";
     CLUSTER_FIND = "SELECT ", cluster_columns!(), " FROM clusters c WHERE c.name = ?";
@@ -58,6 +63,8 @@ statements! {
     CLUSTER_DELETE = "DELETE FROM clusters WHERE id = ?";
     CLUSTER_GONE_INSERT = "INSERT INTO gone_clusters (id, name, region_code, version, created_at, updated_at, deleted_at) \
         SELECT ", cluster_columns!(), ", ?2 FROM clusters c WHERE c.id = ?1";
+    CLUSTER_GONE_SET = "INSERT INTO gone_clusters (id, name, region_code, version, created_at, updated_at, deleted_at) \
+        VALUES (?, ?, ?, ?, ?, ?, ?)";
     CLUSTER_GONE = "SELECT ", cluster_columns!(), ", c.deleted_at FROM gone_clusters c WHERE c.id = ?";
 
     MACHINE_GET = "SELECT ", machine_columns!(), ", ", cluster_columns!(),
@@ -131,8 +138,8 @@ mod tests {
         rows.map(Result::unwrap).collect()
     }
 
-    /// All clusters, or their number: there are at most a thousand.
-    const MAY_SCAN: [&str; 2] = [CLUSTER_ALL, CLUSTER_COUNT];
+    /// All clusters, or their number, of which there are at most a thousand; and what a world is read whole by.
+    const MAY_SCAN: [&str; 5] = [CLUSTER_ALL, CLUSTER_COUNT, ALL_GONE_CLUSTERS, ALL_MACHINES, ALL_EVENTS];
 
     fn check(db: &rusqlite::Connection, name: &str, sql: &str) {
         for step in plan(db, sql) {

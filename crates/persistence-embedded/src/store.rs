@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
-    Entropy, ForkedWorld, NewWorld, Store, StoreError, WallClock, WorldPorts, WorldsError,
+    Entropy, ForkedWorld, NewWorld, Parts, PartsToLoad, Store, StoreError, WallClock, World, WorldPorts, WorldsError,
 };
 use cloudm_domain::{Incarnation, WorldName};
 use tokio::sync::OnceCell;
@@ -160,6 +160,21 @@ impl Store for EmbeddedStore {
     async fn delete_world(&self, name: &WorldName, old: Incarnation) -> Result<(), WorldsError> {
         let (worlds, name) = (self.worlds.clone(), name.clone());
         self.base.readers.run(move || Ok(worlds.delete(&name, old))).await?
+    }
+
+    async fn read_world(&self, incarnation: Incarnation, to: Parts) -> Result<(), WorldsError> {
+        let worlds = self.worlds.clone();
+        self.base.readers.run(move || Ok(worlds.read(incarnation, &to))).await?
+    }
+
+    async fn load_world(
+        &self,
+        old: Option<Incarnation>,
+        world: World,
+        from: PartsToLoad,
+    ) -> Result<WorldPorts, WorldsError> {
+        let worlds = self.worlds.clone();
+        self.base.readers.run(move || Ok(worlds.load(old, &world, from))).await?
     }
 
     async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {

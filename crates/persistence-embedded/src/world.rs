@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
-    ForkedWorld, StoreError, WallClock, World, WorldCommit, WorldCommitError, WorldPorts, WorldStore, WorldView,
+    ForkedWorld, Parts, StoreError, WallClock, World, WorldCommit, WorldCommitError, WorldPorts, WorldStore, WorldView,
 };
 use cloudm_domain::{Incarnation, Instant};
 use parking_lot::RwLock;
@@ -23,8 +23,8 @@ use crate::machine_row::Columns;
 use crate::machines::Machines;
 use crate::pool::Pool;
 use crate::readers::Readers;
-use crate::sql;
 use crate::writer::{Progress, Writer, millis};
+use crate::{parts, sql};
 
 /// What all worlds of a store share.
 pub(crate) struct Base {
@@ -264,6 +264,13 @@ impl OpenWorld {
         Ok(world)
     }
 
+    /// Gives all that the world holds to whoever takes it, as it is at one moment.
+    pub(crate) fn read_parts(&self, to: &Parts) -> Result<(), StoreError> {
+        self.touch()?;
+        let now = |record: &World| self.high_water.raise(record.clock.now(self.base.wall.now()));
+        Ok(self.readers.read_moment(|db| parts::read(db, now, to))?)
+    }
+
     /// Is told of all writes from now on.
     pub(crate) fn commits(&self) -> watch::Receiver<()> {
         self.commits.subscribe()
@@ -308,12 +315,17 @@ fn write_record(
     if before.version != commit.expected || commit.unseen.is_some_and(|unseen| shown() >= unseen) {
         return Err(WorldCommitError::Conflict);
     }
-    let record = serde_json::to_string(&commit.world).map_err(|error| StoreError::Failed(error.to_string()))?;
+    Ok(set(db, &commit.world)?)
+}
+
+/// Replaces the record.
+pub(crate) fn set(db: &Connection, world: &World) -> Result<(), StoreError> {
+    let record = serde_json::to_string(world).map_err(|error| StoreError::Failed(error.to_string()))?;
     db.prepare_cached(sql::WORLD_SET).and_then(|mut set| set.execute([record])).map_err(DbError::from)?;
     Ok(())
 }
 
-fn stored_record(db: &Connection) -> Result<Option<World>, DbError> {
+pub(crate) fn stored_record(db: &Connection) -> Result<Option<World>, DbError> {
     let record: Option<String> = db.prepare_cached(sql::WORLD_GET)?.query_row([], |row| row.get(0)).optional()?;
     let read = |record: String| serde_json::from_str(&record);
     record.map(read).transpose().map_err(|why| DbError::damaged("the record of a world", why))

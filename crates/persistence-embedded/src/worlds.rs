@@ -5,12 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cloudm_application::ports::{ForkedWorld, MAX_WORLDS, NewWorld, StoreError, World, WorldPorts, WorldsError};
+use cloudm_application::ports::{
+    ForkedWorld, MAX_WORLDS, NewWorld, Parts, PartsToLoad, StoreError, World, WorldPorts, WorldsError,
+};
 use cloudm_domain::{Incarnation, WorldName};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::catalogue::Catalogue;
 use crate::error::{DbError, closed};
+use crate::parts;
 use crate::world::{self, Base, OpenWorld};
 
 /// The worlds of a store.
@@ -81,16 +84,46 @@ impl Worlds {
         self.name_new(&world)
     }
 
+    pub(crate) fn read(&self, incarnation: Incarnation, to: &Parts) -> Result<(), WorldsError> {
+        Ok(self.current(incarnation)?.read_parts(to)?)
+    }
+
+    pub(crate) fn load(
+        &self,
+        old: Option<Incarnation>,
+        world: &World,
+        from: PartsToLoad,
+    ) -> Result<WorldPorts, WorldsError> {
+        let before = old.map(|old| self.current(old)).transpose()?;
+        if before.is_none() {
+            self.check_free(&world.name)?;
+        }
+        self.build(world, |path| {
+            parts::write(path, world, from, &*self.base.wall)?;
+            Ok(self.base.directory.sync_file(path).map_err(StoreError::from)?)
+        })?;
+        match before {
+            None => self.name_new(world),
+            Some(before) => self.name_anew(&before, world),
+        }
+    }
+
     pub(crate) fn replace(&self, old: Incarnation, new: NewWorld) -> Result<WorldPorts, WorldsError> {
         let before = self.current(old)?;
         let world = World::create(new, self.base.wall.now());
         self.build(&world, |path| Ok(world::create(path, &world, self.base.durability)?))?;
+        self.name_anew(&before, &world)
+    }
+
+    /// Lets the name of a world point to another one that was built, unless it was replaced meanwhile.
+    fn name_anew(&self, before: &Arc<OpenWorld>, world: &World) -> Result<WorldPorts, WorldsError> {
+        let old = before.incarnation();
         let named = self.change(|catalogue| {
             if catalogue.world(&world.name).map_err(StoreError::from)? != Some(old) {
                 return Err(WorldsError::Conflict);
             }
             catalogue.replace(&world.name, world.incarnation).map_err(StoreError::from)?;
-            Ok(self.put(&world)?)
+            Ok(self.put(world)?)
         });
         let ports = named.inspect_err(|_| self.base.directory.remove(&self.base.directory.world(world.incarnation)))?;
         before.end();

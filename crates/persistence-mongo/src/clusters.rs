@@ -34,7 +34,7 @@ pub(crate) struct ClusterDoc {
 }
 
 impl ClusterDoc {
-    fn of(world: ObjectId, cluster: &Cluster) -> Result<Self, StoreError> {
+    pub(crate) fn of(world: ObjectId, cluster: &Cluster) -> Result<Self, StoreError> {
         Ok(Self {
             key: key(world, cluster.id),
             w: world,
@@ -60,20 +60,20 @@ impl ClusterDoc {
 
 /// An id that a cluster had, as it is stored.
 #[derive(Debug, Deserialize)]
-struct Id {
+pub(crate) struct Id {
     #[serde(default)]
-    gone: Option<Gone>,
+    pub(crate) gone: Option<Gone>,
 }
 
 /// What a cluster was when it was deleted. Its `_id` and `w` are those of the world that it was deleted in.
 #[derive(Debug, Serialize, Deserialize)]
-struct Gone {
-    cluster: ClusterDoc,
-    at: DateTime,
+pub(crate) struct Gone {
+    pub(crate) cluster: ClusterDoc,
+    pub(crate) at: DateTime,
 }
 
 impl Gone {
-    fn read(&self) -> Result<GoneCluster, StoreError> {
+    pub(crate) fn read(&self) -> Result<GoneCluster, StoreError> {
         Ok(GoneCluster { cluster: self.cluster.read()?, at: instant(self.at)? })
     }
 }

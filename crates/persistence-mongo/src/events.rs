@@ -54,6 +54,11 @@ impl EventDoc {
         };
         Ok(Self { key: key(world, seq), w: world, seq, event: Some(happened) })
     }
+
+    /// The event, where it is one.
+    pub(crate) fn event(&self) -> Result<Option<MachineEvent>, StoreError> {
+        self.event.as_ref().map(Happened::read).transpose()
+    }
 }
 
 impl Happened {

@@ -24,13 +24,48 @@ use crate::world::{Base, Stored, living, records};
 use crate::{collections, sweep};
 
 /// How long a copy may take: less than the time after which MongoDB ends a transaction, unless told otherwise.
-const PATIENCE: Duration = Duration::from_secs(55);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(55);
 
 /// How long a copy is let be before it is swept, in milliseconds.
 const SWEPT_AFTER: i64 = 600_000;
 
 /// The documents that are written at once.
 const BATCH: usize = 1_000;
+
+/// An incarnation that is being written and has no name yet.
+pub(crate) struct Draft {
+    base: Arc<Base>,
+    id: ObjectId,
+}
+
+impl Draft {
+    /// Begins it. It is swept when it gets no name for long.
+    pub(crate) async fn begin(base: &Arc<Base>, incarnation: Incarnation) -> Result<Self, StoreError> {
+        let draft = Self { base: base.clone(), id: world_id(incarnation) };
+        let record = doc! { "_id": draft.id, "gone": Self::later() };
+        base.ask(async { draft.records().insert_one(record).await }).await?;
+        Ok(draft)
+    }
+
+    /// Lets it be for as long again.
+    pub(crate) async fn keep(&self) -> Result<(), StoreError> {
+        let later = doc! { "$set": { "gone": Self::later() } };
+        self.base.ask(async { self.records().update_one(doc! { "_id": self.id }, later).await }).await.map(drop)
+    }
+
+    /// Drops what was written.
+    pub(crate) fn drop(&self) {
+        sweep::soon(&self.base, self.id);
+    }
+
+    fn records(&self) -> Collection<Document> {
+        self.base.database.collection(collections::INCARNATIONS)
+    }
+
+    fn later() -> DateTime {
+        DateTime::from_millis(DateTime::now().timestamp_millis() + SWEPT_AFTER)
+    }
+}
 
 /// A copy of a world that has no name yet.
 pub(crate) struct Copying {
@@ -49,13 +84,10 @@ impl Copying {
 
     /// Copies the world; gives its record for whoever names it, or nothing where the source is no more.
     pub(crate) async fn run(&self) -> Result<Copied, StoreError> {
-        let later = DateTime::from_millis(DateTime::now().timestamp_millis() + SWEPT_AFTER);
-        let draft = doc! { "_id": self.to, "gone": later };
-        let drafts = self.collection(collections::INCARNATIONS);
-        self.base.ask(async { drafts.insert_one(draft).await }).await?;
+        let draft = Draft::begin(&self.base, self.fork.incarnation).await?;
         let copied = timeout(PATIENCE, transact(&self.base.database, self)).await.unwrap_or_else(|_| Err(overdue()));
         if !matches!(copied, Ok(Some(_))) {
-            sweep::soon(&self.base, self.to);
+            draft.drop();
         }
         copied
     }

@@ -34,6 +34,7 @@ mod machine_doc;
 mod machines;
 mod migrations;
 mod numbers;
+mod parts;
 mod queue;
 mod sequence;
 mod store;

@@ -1,5 +1,7 @@
 //! The document of a machine.
 
+use std::collections::BTreeSet;
+
 use cloudm_application::ports::StoreError;
 use cloudm_domain::{InProgress, Machine, MachineData, Protection, Step, StepKind, Tag, Tags};
 use mongodb::bson::DateTime;
@@ -86,6 +88,11 @@ impl MachineDoc {
 
     pub(crate) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Whether its cluster is among these.
+    pub(crate) fn is_in(&self, places: &BTreeSet<String>) -> bool {
+        places.contains(&self.cluster)
     }
 
     pub(crate) fn name(&self) -> &str {

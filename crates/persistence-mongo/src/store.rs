@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
-    Entropy, ForkedWorld, NewWorld, Store, StoreError, WallClock, World, WorldPorts, WorldsError,
+    Entropy, ForkedWorld, NewWorld, Parts, PartsToLoad, Store, StoreError, WallClock, World, WorldPorts, WorldsError,
 };
 use cloudm_domain::{Incarnation, WorldName};
 use mongodb::bson::spec::BinarySubtype;
@@ -26,6 +26,7 @@ use crate::document::world_id;
 use crate::error::{OpenError, is_duplicate};
 use crate::feed::Feed;
 use crate::fork::Copying;
+use crate::parts::{self, Reading};
 use crate::queue::Queue;
 use crate::world::{Base, OpenWorld, Stored};
 use crate::worlds::{self, Naming};
@@ -209,6 +210,30 @@ impl Store for MongoStore {
         self.worlds.lock().remove(name);
         sweep::soon(&self.base, world_id(old));
         Ok(())
+    }
+
+    async fn read_world(&self, incarnation: Incarnation, to: Parts) -> Result<(), WorldsError> {
+        self.base.check_open()?;
+        let was_there = Reading::new(&self.base, incarnation, to).run().await?;
+        if was_there { Ok(()) } else { Err(WorldsError::Conflict) }
+    }
+
+    async fn load_world(
+        &self,
+        old: Option<Incarnation>,
+        world: World,
+        from: PartsToLoad,
+    ) -> Result<WorldPorts, WorldsError> {
+        if worlds::find(&self.base, &world.name).await? != old {
+            return Err(if old.is_some() { WorldsError::Conflict } else { WorldsError::NameTaken });
+        }
+        let stored = parts::load(&self.base, &world, from).await?;
+        let named = self.name(&world, old, stored).await;
+        let ports = named.inspect_err(|_| sweep::soon(&self.base, world_id(world.incarnation)))?;
+        if let Some(old) = old {
+            sweep::soon(&self.base, world_id(old));
+        }
+        Ok(ports)
     }
 
     async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {

@@ -16,6 +16,7 @@ mod answers;
 mod clusters;
 mod events;
 mod machines;
+mod parts;
 mod store;
 mod world;
 
@@ -25,6 +26,7 @@ pub use events::{CreationQuery, EventPage, EventQuery, EventStore, Position, Pos
 pub use machines::{
     Commit, CommitError, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, SortKey,
 };
+pub use parts::{Part, Parts, PartsToLoad};
 pub use store::{Entropy, MAX_WORLDS, NewWorld, Store, StoreError, WallClock, WorldPorts, WorldsError};
 pub use world::{Asked, ForkedWorld, Origin, World, WorldCommit, WorldCommitError, WorldStore, WorldView};
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cloudm_domain::{Incarnation, Instant, Preset, Rate, Seed, Span, WallMillis, WorldName};
 
-use super::{AnswerStore, Asked, ClusterStore, EventStore, ForkedWorld, MachineStore, WorldStore};
+use super::{
+    AnswerStore, Asked, ClusterStore, EventStore, ForkedWorld, MachineStore, Parts, PartsToLoad, World, WorldStore,
+};
 
 /// What can go wrong in any store.
 ///
@@ -128,6 +130,25 @@ pub trait Store: Send + Sync {
 
     /// Deletes the world that has the name and the incarnation `old`. The same MUSTs as of a replacement.
     async fn delete_world(&self, name: &WorldName, old: Incarnation) -> Result<(), WorldsError>;
+
+    /// Gives away all that a world holds but its kept answers, in the order of [`super::Part`], with an end.
+    ///
+    /// MUST give it as it is at one moment, with every write that was acknowledged before it began. MUST refuse where the
+    /// incarnation is not one that a name points to. Ends early, and well, where nobody takes the parts any more.
+    async fn read_world(&self, incarnation: Incarnation, to: Parts) -> Result<(), WorldsError>;
+
+    /// Makes a world of parts, and opens it: the record is `world`, whose clock stands since the wall's beginning and goes on
+    /// now ([`World::resumed`]). It has the name where that points to `old`, or is free where there is none.
+    ///
+    /// The caller answers for the parts: each fits those before it, and there is no [`super::Part::World`]. MUST refuse where
+    /// they stop without an end, where the name does not point to `old` in the end, and as a creation does. MUST leave
+    /// everything as it was then, and let nobody see the world before it is whole.
+    async fn load_world(
+        &self,
+        old: Option<Incarnation>,
+        world: World,
+        from: PartsToLoad,
+    ) -> Result<WorldPorts, WorldsError>;
 
     /// The key that page tokens are sealed with.
     ///

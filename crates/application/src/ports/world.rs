@@ -76,6 +76,12 @@ impl World {
         }
     }
 
+    /// This world, whose clock goes on from where it stood, when the wall says `wall`.
+    #[must_use]
+    pub fn resumed(self, wall: WallMillis) -> Self {
+        Self { clock: Clock::new(self.clock.now(0), wall, self.clock.rate()), ..self }
+    }
+
     /// The world that a fork of this one begins as: with all that happened up to `now`, when the wall says `wall`.
     #[must_use]
     pub fn forked(&self, fork: ForkedWorld, now: Instant, wall: WallMillis) -> Self {

@@ -8,6 +8,7 @@ mod fork;
 mod get;
 mod list;
 mod reset;
+mod snapshot;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub use fork::ForkWorld;
 pub use get::GetWorld;
 pub use list::{ListWorlds, WorldList};
 pub use reset::ResetWorld;
+pub use snapshot::{ExportWorld, ImportWorld};
 
 use self::clouds::Clouds;
 use crate::cloud::{Cloud, Common};
@@ -44,6 +46,10 @@ pub struct Worlds {
     pub reset: ResetWorld,
     /// Copies a world.
     pub fork: ForkWorld,
+    /// Writes a world out.
+    pub export: ExportWorld,
+    /// Reads a world in.
+    pub import: ImportWorld,
 }
 
 impl Worlds {
@@ -68,7 +74,9 @@ impl Worlds {
             edit: EditWorld { clouds: clouds.clone() },
             delete: DeleteWorld { store: store.clone() },
             reset: ResetWorld { store: store.clone(), entropy: entropy.clone(), clouds: clouds.clone() },
-            fork: ForkWorld { store, entropy, clouds: clouds.clone() },
+            fork: ForkWorld { store: store.clone(), entropy: entropy.clone(), clouds: clouds.clone() },
+            export: ExportWorld { store: store.clone(), clouds: clouds.clone() },
+            import: ImportWorld { store, entropy },
             clouds,
         })
     }

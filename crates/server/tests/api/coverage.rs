@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    clock, clusters, digests, endings, events, lists, machines, operations, site, site_constants, spec, surroundings,
-    waits, worlds,
+    clock, clusters, digests, endings, events, lists, machines, operations, site, site_constants, snapshots, spec,
+    surroundings, waits, worlds,
 };
 
 /// A test, and the operations that it shows at work.
@@ -27,6 +27,7 @@ const TESTS: &[Shows] = &[
     (worlds::a_worlds_retention_is_changed, &["editWorld"]),
     (worlds::a_fork_goes_its_own_way, &["forkWorld"]),
     (worlds::a_world_begins_anew, &["resetWorld"]),
+    (snapshots::a_world_goes_from_store_to_store_and_has_the_same_future, &["getSnapshot", "putSnapshot"]),
     (worlds::a_deleted_world_is_gone, &["deleteWorld"]),
     (clock::a_clock_is_moved_by_hand, &["getClock", "advanceClock"]),
     (clock::a_clock_runs_at_its_rate, &["editClock"]),

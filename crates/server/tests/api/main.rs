@@ -27,6 +27,7 @@ mod past;
 mod shared;
 mod site;
 mod site_constants;
+mod snapshots;
 mod spec;
 mod surroundings;
 mod waits;

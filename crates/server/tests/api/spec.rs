@@ -97,10 +97,15 @@ impl Operation {
         self.path.contains("{id}")
     }
 
-    /// The schema of its body, if it takes one.
+    /// The schema of its JSON body, if it takes one.
     pub(crate) fn body(&self) -> Option<&Value> {
         let content = self.json.get("requestBody")?["content"].as_object().unwrap();
-        Some(resolved(&content["application/json"]["schema"]))
+        Some(resolved(&content.get("application/json")?["schema"]))
+    }
+
+    /// Whether it takes a body that is no JSON.
+    pub(crate) fn takes_other_than_json(&self) -> bool {
+        self.json.get("requestBody").is_some() && self.body().is_none()
     }
 
     /// Checks that it promises an answer of this status and, of a problem, this code.

@@ -11,6 +11,8 @@ pub(super) struct Scene {
     pub(super) site: Site,
     pub(super) cluster: String,
     pub(super) machine: String,
+    /// That of the world `spare`.
+    snapshot: Vec<u8>,
 }
 
 /// A request that would be carried out as it is.
@@ -50,7 +52,8 @@ impl Scene {
         site.machine("b").await;
         let spare = json!({"name": "spare", "seed": 7, "preset": "realistic"});
         site.simulate("POST", "/worlds", &spare).await.expect(201);
-        Self { site, cluster, machine }
+        let snapshot = site.simulate("GET", "/worlds/spare/snapshot", &Value::Null).await.expect(200).body;
+        Self { site, cluster, machine, snapshot }
     }
 
     /// A request of this operation that would be carried out.
@@ -67,6 +70,9 @@ impl Scene {
         };
         if operation.body().is_some() {
             request = request.body(good_body(&operation.id).to_string());
+        }
+        if operation.takes_other_than_json() {
+            request = Request { content_type: Some("application/x-ndjson"), ..request.body(self.snapshot.clone()) };
         }
         if operation.id == "waitForMachine" {
             request = request.query("state", "STOPPED");

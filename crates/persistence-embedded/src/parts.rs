@@ -1,0 +1,113 @@
+//! Worlds part by part: read whole at one moment, and made of parts.
+
+use std::path::Path;
+
+use cloudm_application::ports::{GoneCluster, Part, Parts, PartsToLoad, StoreError, WallClock, World, WorldsError};
+use cloudm_domain::Instant;
+use rusqlite::{Connection, Row};
+
+use crate::error::DbError;
+use crate::file::{self, Durability};
+use crate::machine_row::{self, version};
+use crate::writer::millis;
+use crate::{clusters, events, sql, world};
+
+/// Rows of a part.
+const ROWS: usize = 1_000;
+
+/// Parts that are written at once.
+const PARTS: usize = 32;
+
+/// Gives a world's parts to whoever takes them, as they are at one moment of the connection. `now` is told what the record says.
+pub(crate) fn read(db: &Connection, now: impl FnOnce(&World) -> Instant, to: &Parts) -> Result<(), DbError> {
+    let record = world::stored_record(db)?.ok_or_else(|| DbError::damaged("a world", "it has no record"))?;
+    let instant = now(&record);
+    // Whoever takes no more has all that it wants.
+    if to.blocking_send(Part::World(Box::new(record), instant)).is_err()
+        || to.blocking_send(Part::Clusters(clusters::select(db, sql::CLUSTER_ALL, [])?)).is_err()
+        || !send(db, sql::ALL_GONE_CLUSTERS, clusters::read_gone, Part::GoneClusters, to)?
+        || !send(db, sql::ALL_MACHINES, machine_row::read, Part::Machines, to)?
+        || !send(db, sql::ALL_EVENTS, events::read_event, Part::Events, to)?
+    {
+        return Ok(());
+    }
+    let _ = to.blocking_send(Part::End);
+    Ok(())
+}
+
+/// Sends what a statement finds; says whether it was taken.
+fn send<T>(
+    db: &Connection,
+    sql: &str,
+    read: impl Fn(&Row<'_>) -> Result<T, DbError>,
+    part: impl Fn(Vec<T>) -> Part,
+    to: &Parts,
+) -> Result<bool, DbError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut some = Vec::new();
+    while let Some(row) = rows.next()? {
+        some.push(read(row)?);
+        if some.len() == ROWS && to.blocking_send(part(std::mem::take(&mut some))).is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(some.is_empty() || to.blocking_send(part(some)).is_ok())
+}
+
+/// Writes the file of a world from its parts.
+pub(crate) fn write(
+    path: &Path,
+    world: &World,
+    mut from: PartsToLoad,
+    wall: &dyn WallClock,
+) -> Result<(), WorldsError> {
+    world::create(path, world, Durability::None)?;
+    let db = file::open(path, file::WORLD, Durability::None).map_err(StoreError::from)?;
+    while !write_some(&db, &mut from).map_err(StoreError::from)?? {}
+    world::set(&db, &world.clone().resumed(wall.now()))?;
+    Ok(db.close().map_err(|(_, error)| StoreError::from(DbError::from(error)))?)
+}
+
+/// Writes parts in one transaction; says whether there are no more.
+fn write_some(db: &Connection, from: &mut PartsToLoad) -> Result<Result<bool, StoreError>, DbError> {
+    let write = db.unchecked_transaction()?;
+    let mut ended = false;
+    for _ in 0..PARTS {
+        match from.blocking_recv() {
+            None => return Ok(Err(StoreError::Failed("the parts of a world stopped before their end".into()))),
+            Some(Part::End) => {
+                ended = true;
+                break;
+            }
+            Some(part) => put(&write, &part)?,
+        }
+    }
+    write.commit()?;
+    Ok(Ok(ended))
+}
+
+fn put(db: &Connection, part: &Part) -> Result<(), DbError> {
+    match part {
+        Part::World(..) | Part::End => Ok(()),
+        Part::Clusters(some) => some.iter().try_for_each(|cluster| clusters::insert(db, cluster)),
+        Part::GoneClusters(some) => some.iter().try_for_each(|gone| put_gone(db, gone)),
+        Part::Machines(some) => some.iter().try_for_each(|machine| machine_row::insert(db, machine)),
+        Part::Events(some) => events::append(db, some),
+    }
+}
+
+fn put_gone(db: &Connection, gone: &GoneCluster) -> Result<(), DbError> {
+    let GoneCluster { cluster, at } = gone;
+    clusters::insert_id(db, cluster.id)?;
+    db.prepare_cached(sql::CLUSTER_GONE_SET)?.execute(rusqlite::params![
+        cluster.id.as_bytes(),
+        cluster.name.as_str(),
+        cluster.region_code.as_str(),
+        version(cluster.version)?,
+        millis(cluster.created_at),
+        millis(cluster.updated_at),
+        millis(*at),
+    ])?;
+    Ok(())
+}
