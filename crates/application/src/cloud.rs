@@ -12,7 +12,7 @@ use crate::clock::{Advance, GetClock, RunUntilIdle, SetRate};
 use crate::clusters::{CreateCluster, DeleteCluster, EditCluster, GetCluster, ListClusters};
 use crate::digest::GetDigest;
 use crate::error::Error;
-use crate::events::{FollowEvents, ListEvents};
+use crate::events::{FollowEvents, ListEvents, Matcher};
 use crate::idempotency::Answers;
 use crate::machines::{
     CreateMachine, DeleteMachine, EditMachine, GetMachine, ListMachines, MachineCommands, OperateMachine, PastMachines,
@@ -123,6 +123,7 @@ impl Cloud {
             settler: settler.clone(),
             answers: answers.clone(),
         });
+        let matcher = Matcher { clusters: clusters.clone(), machines: machines.clone(), events: events.clone() };
         let wait_for_machine = WaitForMachine {
             world: world.clone(),
             machines: machines.clone(),
@@ -177,8 +178,12 @@ impl Cloud {
             operate_machine: OperateMachine { commands: commands.clone(), catalogue: catalogue.clone() },
             delete_machine: DeleteMachine { commands: commands.clone() },
             wait_for_machine,
-            follow_events: FollowEvents { commands: commands.clone(), events: events.clone() },
-            list_events: ListEvents { commands, events, tokens },
+            follow_events: FollowEvents {
+                commands: commands.clone(),
+                events: events.clone(),
+                matcher: matcher.clone(),
+            },
+            list_events: ListEvents { commands, events, tokens, matcher },
             background: Background { world: world.clone(), answers: kept, settler: settler.clone() },
             settler,
             catalogue,

@@ -40,7 +40,7 @@ pub use cloud::Cloud;
 pub use clusters::{ClusterList, ClusterListQuery, NewCluster};
 pub use digest::{DigestView, GetDigest, Sum};
 pub use error::Error;
-pub use events::{EventList, EventListQuery};
+pub use events::{EventList, EventListQuery, Following};
 pub use machines::{MachineList, MachineListQuery, MachineView, NewMachineRequest, PastList, PastListQuery};
 pub use settler::Settler;
 pub use worlds::{NewWorldRequest, WorldList, Worlds};

@@ -199,10 +199,30 @@ impl Selector {
 
     /// Whether it leaves this machine in, whose cluster is `cluster`.
     pub fn matches(&self, machine: &MachineData, cluster: &Cluster) -> bool {
-        any(&self.clusters, |one| one.is(cluster))
-            && any(&self.regions, |code| *code == cluster.region_code)
-            && self.matches_state(machine.state)
-            && any(&self.machine_types, |code| *code == machine.machine_type)
+        self.matches_state(machine.state) && self.matches_cluster(cluster) && self.matches_data(machine)
+    }
+
+    /// Whether it selects an event that left its machine, whose cluster is `cluster`, like this: as [`Selector::matches`], but
+    /// TERMINATED machines are among them.
+    pub fn matches_event(&self, machine: &MachineData, cluster: &Cluster) -> bool {
+        any(&self.states, |state| *state == machine.state)
+            && self.matches_cluster(cluster)
+            && self.matches_data(machine)
+    }
+
+    /// Whether it leaves machines of this cluster in.
+    pub fn matches_cluster(&self, cluster: &Cluster) -> bool {
+        any(&self.clusters, |one| one.is(cluster)) && any(&self.regions, |code| *code == cluster.region_code)
+    }
+
+    /// Whether it asks for more than clusters and regions.
+    pub fn looks_at_machines(&self) -> bool {
+        let Self { states, machine_types, tags, name, .. } = self;
+        !(states.is_empty() && machine_types.is_empty() && tags.is_empty() && name.is_none())
+    }
+
+    fn matches_data(&self, machine: &MachineData) -> bool {
+        any(&self.machine_types, |code| *code == machine.machine_type)
             && self.tags.iter().all(|tag| machine.tags.contains(tag))
             && self.name.as_ref().is_none_or(|name| name.matches(&machine.name))
     }

@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use cloudm_application::EventListQuery;
 use cloudm_application::ports::{Position, PositionedEvent};
 use cloudm_domain::{
-    Cause, Change, ClusterId, Code, Created, Entered, EventKind, Instant, MachineId, MachineState, Protection, Step,
-    Tags,
+    Cause, Change, ClusterId, Code, Created, Entered, EventKind, Instant, MachineId, MachineState, Protection,
+    Selector, Step, Tags,
 };
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::HttpApi;
 use crate::codes;
-use crate::docs::{AfterParam, LastEventIdParam, PageParams, problems};
+use crate::docs::{AfterParam, LastEventIdParam, PageParams, SelectorParams, problems};
 use crate::machines::{ProtectionBody, StateReasonBody};
 use crate::openapi::{CauseCode, EventKindCode, MachineStateCode};
 use crate::problem::Problem;
@@ -191,10 +191,13 @@ pub(crate) fn decode(text: &str) -> Result<Position, Problem> {
 /// With `Accept: text/event-stream` it is a stream of server-sent events, which begins after `Last-Event-ID` or `after`, or now, and
 /// ends with an event `end` that says why. Else it is a page: the history of all machines in the order in which it was written, newest last, with everything that was due; the
 /// events of one machine in the order of their versions.
+///
+/// A selector selects the events whose machine matched as they left it; those of TERMINATED machines are among them. The names and
+/// regions of clusters are those of now, or of their end. A page may be short or empty.
 #[utoipa::path(
     tag = "events",
     operation_id = "listEvents",
-    params(AfterParam, LastEventIdParam, PageParams),
+    params(SelectorParams, AfterParam, LastEventIdParam, PageParams),
     responses(
         (
             status = 200,
@@ -216,7 +219,8 @@ pub(crate) async fn list_events(
 }
 
 problems!(ListEventsProblems:
-    NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, InvalidPageSize, InvalidPageToken, InvalidPosition, Settling,
+    NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, InvalidPageSize, InvalidPageToken, InvalidPosition,
+    TooMuchHistory, Settling,
     StoreUnavailable, TooManySubscribers,
 );
 
@@ -227,14 +231,21 @@ pub(crate) async fn page(
     machine: Option<MachineId>,
 ) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(request)?;
+    let selector = if machine.is_none() { query.selector()? } else { Selector::default() };
     let after = query.one("after")?.map(|text| decode(&text)).transpose()?;
     let last = stream::last_event_id(request)?;
     if stream::is_asked_for(request) {
         query.end()?;
         let after = last.or(after);
-        return stream::answer(request, streams, world.cloud.clone(), (machine, after)).await;
+        return stream::answer(request, streams, world.cloud.clone(), ((machine, selector), after)).await;
     }
-    let asked = EventListQuery { machine, after, page_size: query.page_size()?, page_token: query.one("page_token")? };
+    let asked = EventListQuery {
+        machine,
+        selector,
+        after,
+        page_size: query.page_size()?,
+        page_token: query.one("page_token")?,
+    };
     query.end()?;
     let list = world.cloud.list_events.run(asked).await?;
     let mut response = HttpResponse::Ok();

@@ -12,8 +12,8 @@ use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use cloudm_application::ports::{Position, StoreError};
-use cloudm_application::{Cloud, Error};
-use cloudm_domain::MachineId;
+use cloudm_application::{Cloud, Error, Following};
+use cloudm_domain::{MachineId, Selector};
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -70,15 +70,14 @@ pub(crate) async fn answer(
     request: &HttpRequest,
     streams: &Streams,
     cloud: Arc<Cloud>,
-    (machine, after): (Option<MachineId>, Option<Position>),
+    (followed, after): ((Option<MachineId>, Selector), Option<Position>),
 ) -> Result<HttpResponse, Problem> {
     let place = streams.place()?;
-    let after = cloud.follow_events.begin(machine, after).await?;
-    let first = VecDeque::from([Bytes::from(format!("retry: 1000\nid: {}\n\n", events::encode(&after)))]);
+    let following = cloud.follow_events.begin(followed, after).await?;
+    let first = VecDeque::from([Bytes::from(format!("retry: 1000\nid: {}\n\n", events::encode(following.position())))]);
     let subscriber = Subscriber {
         cloud,
-        machine,
-        after,
+        following,
         ready: first,
         asked: Moment::now(),
         ended: false,
@@ -99,9 +98,7 @@ pub(crate) async fn answer(
 /// One that follows the history.
 struct Subscriber {
     cloud: Arc<Cloud>,
-    machine: Option<MachineId>,
-    /// Where it is.
-    after: Position,
+    following: Following,
     ready: VecDeque<Bytes>,
     /// When it was last given something.
     asked: Moment,
@@ -129,7 +126,7 @@ impl Subscriber {
     }
 
     async fn wait(&mut self) -> Bytes {
-        let happened = timeout(HEARTBEAT, self.cloud.follow_events.next(self.machine, &self.after)).await;
+        let happened = timeout(HEARTBEAT, self.cloud.follow_events.next(&mut self.following)).await;
         match happened {
             Err(_) => Bytes::from_static(b": still here\n\n"),
             Ok(Ok(happened)) => {
@@ -142,9 +139,6 @@ impl Subscriber {
                         events::encode(&one.position),
                         one.event.change.kind()
                     ));
-                }
-                if let Some(last) = happened.into_iter().next_back() {
-                    self.after = last.position;
                 }
                 text.into()
             }
@@ -159,6 +153,10 @@ impl Subscriber {
     /// Says why there is no more, and where to go on.
     fn end(&mut self, code: &str) -> Bytes {
         self.ended = true;
-        format!("event: end\ndata: {{\"code\":\"{code}\",\"position\":\"{}\"}}\n\n", events::encode(&self.after)).into()
+        format!(
+            "event: end\ndata: {{\"code\":\"{code}\",\"position\":\"{}\"}}\n\n",
+            events::encode(self.following.position())
+        )
+        .into()
     }
 }

@@ -20,6 +20,7 @@ pub(crate) fn run() -> Result<()> {
     cargo(&["build", "--release"])?;
     openapi::run(&openapi::Options { check: true, release: true })?;
     command::run(".ci/readme", &[])?;
+    command::run(".ci/with-server", &[".ci/examples"])?;
     let script = requests()?;
     command::run("env", &["CLOUDM__STORE__KIND=memory", ".ci/with-server", "bash", script])?;
     let mongo = Mongo::provide(true)?;

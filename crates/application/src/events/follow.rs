@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use cloudm_domain::MachineId;
+use cloudm_domain::{MachineId, Selector};
 
+use super::matching::{Matcher, Matching};
 use crate::error::Error;
 use crate::machines::MachineCommands;
 use crate::ports::{EventQuery, EventStore, Position, PositionedEvent};
@@ -12,6 +13,21 @@ use crate::ports::{EventQuery, EventStore, Position, PositionedEvent};
 pub struct FollowEvents {
     pub(crate) commands: Arc<MachineCommands>,
     pub(crate) events: Arc<dyn EventStore>,
+    pub(crate) matcher: Matcher,
+}
+
+/// What one follows, and how far one has come.
+pub struct Following {
+    machine: Option<MachineId>,
+    matching: Matching,
+    after: Position,
+}
+
+impl Following {
+    /// After what one has been told last, or began.
+    pub fn position(&self) -> &Position {
+        &self.after
+    }
 }
 
 impl FollowEvents {
@@ -23,34 +39,45 @@ impl FollowEvents {
     ///
     /// # Errors
     /// [`Error::NoSuchMachine`], [`Error::InvalidPosition`], [`Error::SettleLimit`], [`Error::Store`].
-    pub async fn begin(&self, machine: Option<MachineId>, after: Option<Position>) -> Result<Position, Error> {
+    pub async fn begin(
+        &self,
+        (machine, selector): (Option<MachineId>, Selector),
+        after: Option<Position>,
+    ) -> Result<Following, Error> {
         if let Some(id) = machine {
             self.commands.settle(id).await?;
         }
-        match after {
+        let after = match after {
             Some(after) => {
                 self.page(machine, &after, 1).await?;
-                Ok(after)
+                after
             }
-            None => Ok(self.events.position().await?),
-        }
+            None => self.events.position().await?,
+        };
+        Ok(Following { machine, matching: Matching::by(selector), after })
     }
 
-    /// What happened after a position, at most [`FollowEvents::MOST`] events; waits until there is something. Whoever calls
-    /// bounds the time.
+    /// What happened next, at most [`FollowEvents::MOST`] events; waits until there is something. Whoever calls bounds the time,
+    /// and goes on with what was passed by meanwhile behind.
     ///
     /// # Errors
-    /// [`Error::Store`].
-    pub async fn next(&self, machine: Option<MachineId>, after: &Position) -> Result<Vec<PositionedEvent>, Error> {
-        let mut looked = after.clone();
+    /// [`Error::TooMuchHistory`], [`Error::Store`].
+    pub async fn next(&self, following: &mut Following) -> Result<Vec<PositionedEvent>, Error> {
+        let mut looked = following.after.clone();
         loop {
             // Where one machine is followed, what others do is passed by: taken before the look, so that nothing is missed.
             let now = self.events.position().await?;
-            let events = self.page(machine, after, Self::MOST).await?;
-            if !events.is_empty() {
-                return Ok(events);
+            let events = self.page(following.machine, &following.after, Self::MOST).await?;
+            if let Some(last) = events.last().map(|last| last.position.clone()) {
+                let selected = self.matcher.select(&mut following.matching, events).await?;
+                following.after = last;
+                if !selected.is_empty() {
+                    return Ok(selected);
+                }
+                looked = following.after.clone();
+                continue;
             }
-            if machine.is_some() {
+            if following.machine.is_some() {
                 looked = now;
             }
             self.events.wait(&looked).await?;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use cloudm_domain::MachineId;
+use cloudm_domain::{MachineId, Selector};
 
+use super::matching::{Matcher, Matching};
 use crate::error::Error;
 use crate::machines::MachineCommands;
 use crate::paging::PageTokens;
@@ -14,6 +15,8 @@ use crate::ports::{EventQuery, EventStore, Position, PositionedEvent};
 pub struct EventListQuery {
     /// Only those of this machine, which must exist.
     pub machine: Option<MachineId>,
+    /// Only those whose machine matches as they left it; TERMINATED ones are left in.
+    pub selector: Selector,
     /// Only those after this position.
     pub after: Option<Position>,
     /// The most events in the page.
@@ -38,18 +41,25 @@ pub struct ListEvents {
     pub(crate) commands: Arc<MachineCommands>,
     pub(crate) events: Arc<dyn EventStore>,
     pub(crate) tokens: Arc<PageTokens>,
+    pub(crate) matcher: Matcher,
 }
+
+/// Events that are read at once.
+const PAGE: usize = 1_000;
+
+/// The most events that are looked at for a page. It may be short, or empty.
+const MAX_EXAMINED: usize = 10_000;
 
 impl ListEvents {
     /// A page of events.
     ///
     /// # Errors
     /// [`Error::NoSuchMachine`], [`Error::InvalidPageToken`], [`Error::InvalidPosition`], [`Error::Settling`],
-    /// [`Error::SettleLimit`], [`Error::Store`].
+    /// [`Error::SettleLimit`], [`Error::TooMuchHistory`], [`Error::Store`].
     pub async fn run(&self, query: EventListQuery) -> Result<EventList, Error> {
         let view = self.commands.world.read().await?;
-        let EventListQuery { machine, after, page_size, page_token } = query;
-        let scope = format!("events {} {machine:?} {after:?}", view.world.incarnation);
+        let EventListQuery { machine, selector, after, page_size, page_token } = query;
+        let scope = format!("events {} {machine:?} {after:?} {selector:?}", view.world.incarnation);
         let after = match page_token {
             Some(token) => Some(self.tokens.open(&scope, &token)?),
             None => after,
@@ -59,13 +69,30 @@ impl ListEvents {
             None => self.commands.settler.settle_all(&view).await?,
         }
         let position = self.events.position().await?;
-        let page = self.events.page(&EventQuery { machine, until: None, after, limit: page_size }).await?;
-        let last = page.events.last().map(|event| event.position.clone());
+        let mut matching = Matching::by(selector);
+        let limit = if matching.is_all() { page_size } else { PAGE };
+        let mut query = EventQuery { machine, until: None, after, limit };
+        let (mut items, mut examined) = (Vec::new(), 0);
+        let more = loop {
+            let page = self.events.page(&query).await?;
+            examined += page.events.len();
+            query.after = page.events.last().map(|last| last.position.clone()).or(query.after);
+            items.extend(self.matcher.select(&mut matching, page.events).await?);
+            if items.len() > page_size {
+                items.truncate(page_size);
+                query.after = items.last().map(|last: &PositionedEvent| last.position.clone());
+                break true;
+            }
+            if !page.more || items.len() == page_size || examined >= MAX_EXAMINED {
+                break page.more;
+            }
+        };
+        let last = query.after.filter(|_| examined > 0);
         let next_page_token = match &last {
-            Some(last) if page.more => Some(self.tokens.seal(&scope, last)?),
+            Some(last) if more => Some(self.tokens.seal(&scope, last)?),
             _ => None,
         };
-        Ok(EventList { items: page.events, next_page_token, position: last.unwrap_or(position) })
+        Ok(EventList { items, next_page_token, position: last.unwrap_or(position) })
     }
 }
 
@@ -73,11 +100,11 @@ impl ListEvents {
 mod tests {
     use super::*;
     use crate::fixtures;
-    use crate::ports::{EventPage, MachineWrite, MockEventStore, MockMachineStore};
+    use crate::ports::{EventPage, MachineWrite, MockClusterStore, MockEventStore, MockMachineStore};
     use cloudm_domain::Preset;
 
     fn query(machine: Option<MachineId>, page_token: Option<String>) -> EventListQuery {
-        EventListQuery { machine, after: None, page_size: 1, page_token }
+        EventListQuery { machine, selector: Selector::default(), after: None, page_size: 1, page_token }
     }
 
     fn events(machines: MockMachineStore) -> ListEvents {
@@ -88,11 +115,10 @@ mod tests {
             let events = vec![PositionedEvent { position: Position(vec![1]), event }];
             Ok(EventPage { events, more: query.after.is_none() })
         });
-        ListEvents {
-            commands: Arc::new(fixtures::commands(fixtures::world_of(Preset::Realistic, "10m"), machines)),
-            events: Arc::new(events),
-            tokens: Arc::new(PageTokens::new([1; 32])),
-        }
+        let commands = Arc::new(fixtures::commands(fixtures::world_of(Preset::Realistic, "10m"), machines));
+        let (machines, events): (_, Arc<dyn EventStore>) = (commands.machines.clone(), Arc::new(events));
+        let matcher = Matcher { clusters: Arc::new(MockClusterStore::new()), machines, events: events.clone() };
+        ListEvents { commands, events, matcher, tokens: Arc::new(PageTokens::new([1; 32])) }
     }
 
     #[tokio::test]

@@ -2,6 +2,8 @@
 
 mod follow;
 mod list;
+mod matching;
 
-pub use follow::FollowEvents;
+pub use follow::{FollowEvents, Following};
 pub use list::{EventList, EventListQuery, ListEvents};
+pub(crate) use matching::Matcher;

@@ -21,6 +21,7 @@ pub use edit::EditMachine;
 pub use get::GetMachine;
 pub use list::{ListMachines, MachineList, MachineListQuery};
 pub use operate::OperateMachine;
+pub(crate) use past::MAX_EVENTS;
 pub use past::{PastList, PastListQuery, PastMachines};
 pub use wait::WaitForMachine;
 

@@ -13,7 +13,7 @@ use crate::ports::{
 };
 
 /// The most events of a machine that are walked through.
-const MAX_EVENTS: usize = 100_000;
+pub(crate) const MAX_EVENTS: usize = 100_000;
 
 /// Events that are read at once.
 const PAGE: usize = 1_000;

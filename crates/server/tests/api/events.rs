@@ -166,3 +166,89 @@ async fn a_forgotten_machine_stays_in_the_worlds_history() {
         assert_eq!(versions(&events), [1, 2, 3, 4, 5, 6]);
     }
 }
+
+/// What each event left its machine as: its name, tags, type and state, by what the events say.
+fn left_as(events: &[Value]) -> Vec<Value> {
+    let mut machines = std::collections::BTreeMap::<String, Value>::new();
+    let mut told = Vec::new();
+    for event in events {
+        let machine = machines.entry(event["machine_id"].as_str().unwrap().to_owned()).or_insert_with(|| json!({}));
+        for field in ["cluster_id", "name", "tags", "state"] {
+            if !event[field].is_null() {
+                machine[field] = event[field].clone();
+            }
+        }
+        // A RESIZE gives the type that it is on its way to when it is done.
+        if event["kind"] == "CREATED" || event["state"] == "UPDATING" {
+            machine["next_type"] = event["machine_type"].clone();
+        }
+        if event["state"] != "UPDATING" {
+            machine["machine_type"] = machine["next_type"].clone();
+        }
+        told.push(machine.clone());
+    }
+    told
+}
+
+#[actix_web::test]
+async fn events_are_selected_by_what_they_left_their_machine_as() {
+    on_every_store(Preset::Realistic, async |site| {
+        let web = site.cluster("web").await;
+        let db = site.post("/clusters", &json!({"name": "db", "region_code": "F"})).await.expect(201).json();
+        let mut paths = Vec::new();
+        for number in 0..6 {
+            let cluster = ["web", "db"][number % 2];
+            let tags = [json!(["x"]), json!(["x", "y"]), json!([])][number % 3].clone();
+            let body = json!({"name": format!("m-{number}"), "cluster_name": cluster, "tags": tags});
+            paths.push(site.machine_of(&body).await);
+            site.wall.advance(60_000);
+        }
+        site.wall.advance(HOUR);
+        site.patch(&paths[0], &json!({"name": "other", "tags": ["y"]})).await.expect(200);
+        for path in &paths[1..] {
+            site.operate(path, "STOP").await;
+        }
+        site.wall.advance(HOUR);
+        site.operate(&paths[2], "RESIZE&machine_type=large").await.expect(202);
+        site.delete(&paths[3]).await.expect(202);
+        site.operate(&paths[5], "TERMINATE").await.expect(202);
+        site.delete(&paths[1]).await.expect(202);
+        site.wall.advance(HOUR);
+        let gone = format!("/clusters/{}", db["id"].as_str().unwrap());
+        site.get("/events").await.expect(200);
+        site.delete(&gone).await.expect(204);
+
+        let all = site.walk("/events?page_size=1000").await;
+        let machines = left_as(&all);
+        let web = web.replace("/clusters/", "");
+        type Fits<'a> = Box<dyn Fn(&Value) -> bool + 'a>;
+        let has = |field: &'static str, value: &'static str| -> Fits<'_> { Box::new(move |one| one[field] == value) };
+        let tagged = |tag: &'static str| -> Fits<'_> {
+            Box::new(move |one| one["tags"].as_array().unwrap().contains(&json!(tag)))
+        };
+        let in_web = || -> Fits<'_> { Box::new(|one| one["cluster_id"] == web.as_str()) };
+        let in_db = || -> Fits<'_> { Box::new(|one| one["cluster_id"] == db["id"]) };
+        let cases: Vec<(String, Vec<Fits<'_>>)> = vec![
+            ("cluster=web".into(), vec![in_web()]),
+            (format!("cluster={}", db["id"].as_str().unwrap()), vec![in_db()]),
+            ("region=F".into(), vec![in_db()]),
+            ("name=other".into(), vec![has("name", "other")]),
+            ("name=m-0".into(), vec![has("name", "m-0")]),
+            ("tag=x".into(), vec![tagged("x")]),
+            ("tag=x&tag=y".into(), vec![tagged("x"), tagged("y")]),
+            ("state=TERMINATED".into(), vec![has("state", "TERMINATED")]),
+            ("state=running&cluster=web".into(), vec![has("state", "RUNNING"), in_web()]),
+            ("machine_type=large".into(), vec![has("machine_type", "large")]),
+            ("cluster=nobody".into(), vec![Box::new(|_| false)]),
+        ];
+        for (query, fits) in cases {
+            let matching = all.iter().zip(&machines).filter(|(_, machine)| fits.iter().all(|fit| fit(machine)));
+            let expected: Vec<_> = matching.map(|(event, _)| event.clone()).collect();
+            assert!(query == "cluster=nobody" || (!expected.is_empty() && expected.len() < all.len()), "{query}");
+            for size in [1000, 3, 1] {
+                assert_eq!(site.walk(&format!("/events?{query}&page_size={size}")).await, expected, "{query}");
+            }
+        }
+    })
+    .await;
+}
