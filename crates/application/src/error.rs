@@ -109,8 +109,11 @@ pub enum Error {
     #[error("the page token does not belong to this list")]
     InvalidPageToken,
     /// The position was not made by this world's store.
-    #[error("the position is not one of this world")]
+    #[error("the position is none")]
     InvalidPosition,
+    /// The position is of another world, or of a history of this one that is no more.
+    #[error("the position is of another history")]
+    PositionGone,
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyMismatch,
@@ -135,6 +138,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::UnknownPosition => Self::InvalidPosition,
+            StoreError::PositionGone => Self::PositionGone,
             other => Self::Store(other),
         }
     }

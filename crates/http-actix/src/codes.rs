@@ -48,7 +48,7 @@ codes! {
     InvalidParameter 400 "invalid_parameter" "Invalid query parameter" "The parameter's value is not of its form.";
     InvalidPageSize 400 "invalid_page_size" "Page size out of range" "page_size is a whole number from 1 to 1000.";
     InvalidPageToken 400 "invalid_page_token" "Invalid page token" "The token was altered, or belongs to another list, selector or order.";
-    InvalidPosition 400 "invalid_position" "Invalid position" "The position was not given out by this world.";
+    InvalidPosition 400 "invalid_position" "Invalid position" "The position is none that a world gives out.";
     UnknownAction 400 "unknown_action" "Unknown action" "The action is not a machine operation.";
     UnknownConstant 400 "unknown_constant" "Unknown constant" "The constant is not one of `constants`.";
     InvalidHeader 400 "invalid_header" "Invalid header" "The header's value is not of its form.";
@@ -71,6 +71,7 @@ codes! {
     WaitTimeout 409 "wait_timeout" "Wait timed out" "The machine did not come to the state in time; `state` is the one it is in.";
     Unreachable 409 "unreachable" "State is unreachable" "The machine is TERMINATED or forgotten, and will not come to the state.";
     IdempotencyInFlight 409 "idempotency_in_flight" "Request in flight" "A request with this Idempotency-Key is under way; try again.";
+    PositionGone 410 "position_gone" "Position gone" "The position is of another world, or of a history that is no more, because the world was reset; list again, and go on from there.";
     VersionMismatch 412 "version_mismatch" "Version mismatch" "The resource has another version than If-Match asks for: `version`.";
     BodyTooLarge 413 "body_too_large" "Body too large" "The body is larger than the API reads.";
     UnsupportedMediaType 415 "unsupported_media_type" "Unsupported media type" "A body is application/json; a PATCH may also be application/merge-patch+json, and a snapshot is application/x-ndjson.";

@@ -59,6 +59,7 @@ fn code(error: &Error) -> Code {
         Error::VersionMismatch { .. } => Code::VersionMismatch,
         Error::InvalidPageToken => Code::InvalidPageToken,
         Error::InvalidPosition => Code::InvalidPosition,
+        Error::PositionGone => Code::PositionGone,
         Error::IdempotencyMismatch => Code::IdempotencyMismatch,
         Error::IdempotencyInFlight => Code::IdempotencyInFlight,
         Error::SettleLimit(_) => Code::SettleLimit,
@@ -72,7 +73,8 @@ fn code(error: &Error) -> Code {
 fn store(error: &StoreError) -> Problem {
     match error {
         StoreError::WorldGone => Problem::new(Code::NoSuchWorld, "the world does not exist any more"),
-        StoreError::UnknownPosition => Problem::new(Code::InvalidPosition, "the position is not one of this world"),
+        StoreError::UnknownPosition => Problem::new(Code::InvalidPosition, "the position is none"),
+        StoreError::PositionGone => Problem::new(Code::PositionGone, "the position is of another history"),
         StoreError::Unavailable(_) => {
             tracing::warn!(%error, "the store is not available");
             Problem::new(Code::StoreUnavailable, "the store does not answer now")

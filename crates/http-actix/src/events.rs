@@ -220,7 +220,7 @@ pub(crate) async fn list_events(
 
 problems!(ListEventsProblems:
     NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, InvalidPageSize, InvalidPageToken, InvalidPosition,
-    TooMuchHistory, Settling,
+    PositionGone, TooMuchHistory, Settling,
     StoreUnavailable, TooManySubscribers,
 );
 

@@ -208,7 +208,7 @@ pub async fn a_fork_and_its_source_know_nothing_of_each_other(fixture: &dyn Fixt
     assert_eq!((scene.history().await.len(), history(&copy).await.len()), (before + 1, before + 4));
     // A position is one of its own world.
     let elsewhere = copy.events.page(&builders::events(None, Some(position), 9)).await;
-    assert_refused!(elsewhere, StoreError::UnknownPosition);
+    assert_refused!(elsewhere, StoreError::PositionGone);
     // A fork of a fork, when the first one is gone.
     let second = scene.store.fork_world(life(2), fork("copy-2", 3)).await.unwrap();
     scene.store.delete_world(&name("copy"), life(2)).await.unwrap();

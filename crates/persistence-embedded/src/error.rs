@@ -111,6 +111,8 @@ pub(crate) enum DbError {
     Misused(&'static str),
     /// A position that was not made here.
     UnknownPosition,
+    /// A position of another history.
+    PositionGone,
 }
 
 impl DbError {
@@ -141,6 +143,7 @@ impl From<DbError> for StoreError {
             DbError::Damaged(why) => Self::Damaged(why),
             DbError::Misused(why) => Self::Failed(why.into()),
             DbError::UnknownPosition => Self::UnknownPosition,
+            DbError::PositionGone => Self::PositionGone,
         }
     }
 }
@@ -187,6 +190,7 @@ pub(crate) fn same(error: &StoreError) -> StoreError {
         StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
         StoreError::WorldGone => StoreError::WorldGone,
         StoreError::UnknownPosition => StoreError::UnknownPosition,
+        StoreError::PositionGone => StoreError::PositionGone,
         StoreError::Damaged(why) => StoreError::Damaged(why.clone()),
         StoreError::Failed(why) => StoreError::Failed(why.clone()),
     }

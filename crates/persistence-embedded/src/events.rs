@@ -39,7 +39,7 @@ impl EventStore for Events {
         loop {
             let is_over = self.0.read(|db| {
                 let (last, after) = (last(db)?, seq(self.0.incarnation(), after)?);
-                if after > last { Err(DbError::UnknownPosition) } else { Ok(last > after) }
+                if after > last { Err(DbError::PositionGone) } else { Ok(last > after) }
             })?;
             if is_over {
                 return Ok(());
@@ -55,8 +55,9 @@ fn position(incarnation: Incarnation, seq: i64) -> Position {
 }
 
 fn seq(incarnation: Incarnation, position: &Position) -> Result<i64, DbError> {
-    let seq = position.0.strip_prefix(incarnation.as_bytes()).and_then(|seq| seq.try_into().ok());
-    seq.map(i64::from_be_bytes).ok_or(DbError::UnknownPosition)
+    let parts = position.0.split_at_checked(12).and_then(|(of, seq)| Some((of, seq.try_into().ok()?)));
+    let (of, seq) = parts.ok_or(DbError::UnknownPosition)?;
+    if of == incarnation.as_bytes() { Ok(i64::from_be_bytes(seq)) } else { Err(DbError::PositionGone) }
 }
 
 fn last(db: &Connection) -> Result<i64, DbError> {
@@ -71,7 +72,7 @@ fn page(db: &Connection, incarnation: Incarnation, query: &EventQuery) -> Result
     };
     // A position that is ahead of the history was made before the file was set back.
     if !(0..=last(db)?).contains(&after) {
-        return Err(DbError::UnknownPosition);
+        return Err(DbError::PositionGone);
     }
     let limit = query.limit.max(1);
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);

@@ -207,9 +207,9 @@ async fn a_position_of_another_world_is_refused() {
     let query = |position| EventQuery { machine: None, until: None, after: Some(position), limit: 1 };
     assert!(other.events.page(&query(position.clone())).await.is_ok());
     let refused = mine.events.page(&query(position)).await;
-    assert!(matches!(refused, Err(StoreError::UnknownPosition)));
+    assert!(matches!(refused, Err(StoreError::PositionGone)));
     // Nor is one that is ahead of all events.
     let mut ahead = mine.events.position().await.unwrap();
     *ahead.0.last_mut().unwrap() += 1;
-    assert!(matches!(mine.events.page(&query(ahead)).await, Err(StoreError::UnknownPosition)));
+    assert!(matches!(mine.events.page(&query(ahead)).await, Err(StoreError::PositionGone)));
 }

@@ -99,7 +99,7 @@ impl EventStore for Events {
         };
         if page.is_empty() && after > 0 && self.0.base().ask(self.0.sequence.counter()).await?.last < after {
             // A position that is ahead of the history was made before the database was set back.
-            return Err(StoreError::UnknownPosition);
+            return Err(StoreError::PositionGone);
         }
         let more = page.len() > most;
         let happened = page.into_iter().take(most);
@@ -116,7 +116,7 @@ impl EventStore for Events {
 
     async fn wait(&self, after: &Position) -> Result<(), StoreError> {
         let after = seq(self.0.incarnation(), after)?;
-        while !self.0.base().ask(self.anything(after)).await?.ok_or(StoreError::UnknownPosition)? {
+        while !self.0.base().ask(self.anything(after)).await?.ok_or(StoreError::PositionGone)? {
             self.0.base().feed.wait(&self.0.base().database, self.0.id(), after).await;
         }
         Ok(())
@@ -243,6 +243,8 @@ fn position(incarnation: Incarnation, seq: i64) -> Position {
 }
 
 fn seq(incarnation: Incarnation, position: &Position) -> Result<i64, StoreError> {
-    let seq = position.0.strip_prefix(incarnation.as_bytes()).and_then(|seq| seq.try_into().ok());
-    seq.map(i64::from_be_bytes).filter(|seq| *seq >= 0).ok_or(StoreError::UnknownPosition)
+    let parts = position.0.split_at_checked(12).and_then(|(of, seq)| Some((of, seq.try_into().ok()?)));
+    let (of, seq) = parts.ok_or(StoreError::UnknownPosition)?;
+    let seq = Some(i64::from_be_bytes(seq)).filter(|seq| *seq >= 0).ok_or(StoreError::UnknownPosition)?;
+    if of == incarnation.as_bytes() { Ok(seq) } else { Err(StoreError::PositionGone) }
 }

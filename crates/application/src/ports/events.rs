@@ -68,8 +68,8 @@ pub trait EventStore: Send + Sync {
     /// Going on from page to page by the position of the last event MUST meet each event exactly once, also those
     /// committed meanwhile, and those of one machine in the order of their versions. The events of a machine stay when it
     /// is forgotten. The events of a machine have instants in the order of its versions, so a page that goes until an instant
-    /// MUST end at the first event after it and MUST NOT cost what happened later. A position of another store or world MUST fail as [`StoreError::UnknownPosition`] where that can be
-    /// seen. MUST find the page by an index.
+    /// MUST end at the first event after it and MUST NOT cost what happened later. A position of another store or world MUST fail as [`StoreError::PositionGone`], and what is none
+    /// as [`StoreError::UnknownPosition`]. MUST find the page by an index.
     async fn page(&self, query: &EventQuery) -> Result<EventPage, StoreError>;
 
     /// The first events of machines, in the order of their instants and ids or against it; also of machines that exist no

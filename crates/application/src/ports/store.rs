@@ -20,9 +20,12 @@ pub enum StoreError {
     /// The incarnation of the world that this handle belongs to is no more.
     #[error("the world is gone")]
     WorldGone,
-    /// A position that this store did not make, or that it cannot find any more.
+    /// A position that no store can have made.
     #[error("unknown position")]
     UnknownPosition,
+    /// A position of another world, or of a history that is no more: the world was reset, or its data set back.
+    #[error("the position is of another history")]
+    PositionGone,
     /// The store holds something that it cannot have written.
     #[error("the store is damaged: {0}")]
     Damaged(String),

@@ -38,5 +38,5 @@ pub(crate) async fn list_machine_events(
 
 problems!(ListMachineEventsProblems:
     NoSuchWorld, InvalidId, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, InvalidPageSize, InvalidPageToken, InvalidPosition,
-    NoSuchMachine, SettleLimit, StoreUnavailable, TooManySubscribers,
+    PositionGone, NoSuchMachine, SettleLimit, StoreUnavailable, TooManySubscribers,
 );

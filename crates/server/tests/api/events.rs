@@ -252,3 +252,20 @@ async fn events_are_selected_by_what_they_left_their_machine_as() {
     })
     .await;
 }
+
+#[actix_web::test]
+async fn a_position_of_a_history_that_is_no_more_is_gone() {
+    on_every_store(Preset::Instant, async |site| {
+        site.cluster("web").await;
+        let machine = site.machine("a").await;
+        let position = site.get("/events").await.json()["position"].as_str().unwrap().to_owned();
+        site.get(&format!("/events?after={position}")).await.expect(200);
+        site.simulate("POST", "/worlds/default/reset", &Value::Null).await.expect(200);
+        site.cluster("web").await;
+        assert_eq!(site.machine("a").await.len(), machine.len());
+        site.get(&format!("/events?after={position}")).await.expect_problem(410, "position_gone", None);
+        let stream = [("accept", "text/event-stream"), ("last-event-id", position.as_str())];
+        site.ask("GET", "/events", &stream, &Value::Null).await.expect_problem(410, "position_gone", None);
+    })
+    .await;
+}
