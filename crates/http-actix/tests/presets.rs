@@ -1,7 +1,5 @@
 //! The presets as files, for people to read, copy and change.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
-
 use std::path::Path;
 
 use cloudm_domain::{Behaviour, Preset};

@@ -84,15 +84,17 @@ impl Matcher {
     ) -> Result<bool, Error> {
         matching.tidy();
         let place = self.place(matching, event).await?;
-        if !clusters.contains_key(&place) {
-            clusters.insert(place, self.cluster(place).await?);
-        }
-        let Some(Some(cluster)) = clusters.get(&place) else { return Ok(false) };
-        if !matching.selector.matches_cluster(cluster) || !matching.selector.looks_at_machines() {
-            return Ok(matching.selector.matches_cluster(cluster));
+        let cluster = match clusters.get(&place) {
+            Some(known) => known.clone(),
+            None => self.cluster(place).await?,
+        };
+        clusters.insert(place, cluster.clone());
+        let Some(cluster) = cluster else { return Ok(false) };
+        if !matching.selector.matches_cluster(&cluster) || !matching.selector.looks_at_machines() {
+            return Ok(matching.selector.matches_cluster(&cluster));
         }
         let machine = self.machine(matching, event).await?;
-        let matches = matching.selector.matches_event(&machine, cluster);
+        let matches = matching.selector.matches_event(&machine, &cluster);
         matching.machines.insert(machine.id, machine);
         Ok(matches)
     }
