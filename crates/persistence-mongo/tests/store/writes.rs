@@ -12,6 +12,8 @@ use cloudm_persistence_contract::builders::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     MakeWorld,
+    ResetWorld,
+    DeleteWorld,
     MoveClock,
     CreateCluster,
     EditCluster,
@@ -25,8 +27,10 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::MakeWorld,
+        Self::ResetWorld,
+        Self::DeleteWorld,
         Self::MoveClock,
         Self::CreateCluster,
         Self::EditCluster,
@@ -97,12 +101,17 @@ impl Trial {
         let Some(ports) = ports else {
             return store.ensure_world(self.new.clone()).await.map(drop).map_err(|error| error.to_string());
         };
+        match self.way {
+            Way::ResetWorld => return text(store.replace_world(self.new.incarnation, self.anew()).await.map(drop)),
+            Way::DeleteWorld => return text(store.delete_world(&self.new.name, self.new.incarnation).await),
+            _ => {}
+        }
         let keep = Some(answer(KEY, FOREVER));
         let cluster = |write| ClusterCommit { write, keep: keep.clone() };
         let commit = |commit: Commit| Commit { keep: keep.clone(), ..commit };
         let (web, machine) = (&self.web, &self.machine);
         let written = match self.way {
-            Way::MakeWorld => return Err("there is none yet".into()),
+            Way::MakeWorld | Way::ResetWorld | Way::DeleteWorld => return Err("it is no write of a world".into()),
             Way::MoveClock => return text(ports.world.commit(self.moved(keep)).await),
             Way::CreateCluster => return text(ports.clusters.commit(cluster(ClusterWrite::Create(web.clone()))).await),
             Way::EditCluster => {
@@ -128,6 +137,13 @@ impl Trial {
         text(ports.machines.commit(commit(written)).await)
     }
 
+    /// The world that takes the place of this one.
+    fn anew(&self) -> NewWorld {
+        let mut incarnation = *self.new.incarnation.as_bytes();
+        incarnation[11] = 8;
+        NewWorld { incarnation: Incarnation::from_bytes(incarnation), ..self.new.clone() }
+    }
+
     /// The clock of the world a minute on.
     fn moved(&self, keep: Option<KeptAnswer>) -> WorldCommit {
         let mut world = World::create(self.new.clone(), WALL);
@@ -138,7 +154,16 @@ impl Trial {
 
     /// Looks through a store that nothing happens to: the effect is there, once and whole.
     pub(crate) async fn check(&self, store: &dyn Store) {
+        if self.way == Way::DeleteWorld {
+            assert!(store.open_world(&self.new.name).await.unwrap().is_none());
+            return;
+        }
         let ports = self.open(store).await;
+        if self.way == Way::ResetWorld {
+            assert_eq!(ports.incarnation, self.anew().incarnation);
+            assert!(ports.clusters.all().await.unwrap().is_empty());
+            return;
+        }
         let kept = ports.answers.get(KEY, 0).await.unwrap().is_some();
         assert_eq!(kept, ![Way::MakeWorld, Way::PurgeAnswers].contains(&self.way));
         let clusters = ports.clusters.all().await.unwrap();
@@ -147,7 +172,7 @@ impl Trial {
         let versions: Vec<_> = happened.iter().map(|one| one.event.version).collect();
         let versions_and = |more: u64| (1..=self.machine.version + more).collect::<Vec<_>>();
         match self.way {
-            Way::MakeWorld => {
+            Way::MakeWorld | Way::ResetWorld | Way::DeleteWorld => {
                 assert_eq!(ports.world.read().await.unwrap().world.incarnation, self.new.incarnation);
             }
             Way::MoveClock => {

@@ -10,6 +10,7 @@ mod client;
 mod crash;
 mod drain;
 mod law_one;
+mod lives;
 mod mongo_outage;
 mod mongo_start;
 mod races;
