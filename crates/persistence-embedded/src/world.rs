@@ -155,10 +155,15 @@ impl OpenWorld {
         Ok(())
     }
 
+    /// What an error is to whoever meets it: where the world has gone meanwhile, that.
+    fn told(&self, error: StoreError) -> StoreError {
+        if self.gone.load(Ordering::Acquire) { StoreError::WorldGone } else { error }
+    }
+
     /// Reads here and now, by one statement that finds a row or a few: that is over sooner than a thread is woken.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, StoreError> {
         self.touch()?;
-        Ok(self.readers.read(read)?)
+        self.readers.read(read).map_err(|error| self.told(error.into()))
     }
 
     /// Reads on a thread that may be held up.
@@ -168,7 +173,7 @@ impl OpenWorld {
     ) -> Result<T, StoreError> {
         self.touch()?;
         let world = self.clone();
-        self.base.readers.run(move || Ok(read(&world.readers)?)).await
+        self.base.readers.run(move || read(&world.readers).map_err(|error| world.told(error.into()))).await
     }
 
     /// Writes, together with whatever else waits to be written; the world has reached `instant` with it.
@@ -179,12 +184,12 @@ impl OpenWorld {
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         self.touch()?;
-        let (answer, to_hand) = self.writer.submit(instant, work).await?;
+        let (answer, to_hand) = self.writer.submit(instant, work).await.map_err(|error| self.told(error))?;
         if to_hand {
             self.hand_over();
         }
         let lost = || StoreError::Unavailable("a write did not end".into());
-        answer.await.unwrap_or_else(|_| Err(lost().into()))
+        answer.await.unwrap_or_else(|_| Err(self.told(lost()).into()))
     }
 
     /// Lets a thread write what waits; where more came meanwhile, other worlds have their turn first.
