@@ -14,7 +14,10 @@ const BATCH: usize = 256;
 /// The most machines that are settled for one request.
 const MAX_FOR_A_REQUEST: usize = 2048;
 
-/// The most things that happen to a machine in one step of the settler, or for one request.
+/// The most things that happen to a machine in one write of the settler, of which so many are under way at a time.
+const STEPS: usize = 1_000;
+
+/// The most things that happen to a machine for one request.
 pub(crate) const MAX_STEPS: usize = 10_000;
 
 /// Writes what was due up to now.
@@ -70,7 +73,7 @@ impl Settler {
                 return Ok(due.is_empty());
             }
             left = left.saturating_sub(due.len());
-            for settled in join_all(due.into_iter().map(|machine| self.settle_one(machine, view))).await {
+            for settled in join_all(due.into_iter().map(|machine| self.write(machine, STEPS, view))).await {
                 settled?;
             }
         }
@@ -78,8 +81,12 @@ impl Settler {
 
     /// Settles one machine and writes it. Losing a race is well: another wrote the same.
     pub(crate) async fn settle_one(&self, machine: Machine, view: &WorldView) -> Result<(), StoreError> {
+        self.write(machine, MAX_STEPS, view).await
+    }
+
+    async fn write(&self, machine: Machine, steps: usize, view: &WorldView) -> Result<(), StoreError> {
         let (id, expected) = (machine.id, machine.version);
-        let settled = machine.settle_at_most(MAX_STEPS, view.now, &view.world.rules);
+        let settled = machine.settle_at_most(steps, view.now, &view.world.rules);
         let write = if settled.machine.is_forgotten(view.now) {
             MachineWrite::Remove { id, expected }
         } else {
