@@ -89,8 +89,9 @@ pub(crate) fn name(request: &HttpRequest) -> Result<WorldName, Problem> {
     text.parse().map_err(|_| Problem::new(Code::NoSuchWorld, "there is no such world"))
 }
 
+/// Its version in this life of it, for a world that is reset counts anew.
 fn etag(view: &WorldView) -> String {
-    format!("\"{}\"", view.world.version)
+    format!("\"{}.{}\"", view.world.version, view.world.incarnation)
 }
 
 fn show(request: &HttpRequest, status: StatusCode, view: &WorldView) -> Result<HttpResponse, Problem> {

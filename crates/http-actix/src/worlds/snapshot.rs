@@ -21,6 +21,7 @@ use crate::connections::Flow;
 use crate::docs::{WorldParam, problems};
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::stopwatch::Moment;
 
 const MEDIA_TYPE: &str = "application/x-ndjson";
 
@@ -38,6 +39,14 @@ const CHUNK: usize = 256 << 10;
 
 /// How long a client may send nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The bytes in a second that a client takes or sends at least, after a minute; a slower one keeps others from their place.
+const SLOWEST: u64 = 64 << 10;
+
+/// Whether so many bytes took too long.
+fn is_too_slow(bytes: u64, took: Duration) -> bool {
+    took > Duration::from_secs(60 + bytes / SLOWEST)
+}
 
 /// The lines of a world with a cluster in it; the behaviour in its record is left out.
 const EXAMPLE: &str = r#"{"snapshot":{"version":1,"name":"test-1","seed":42,"start":1893456000000,"preset":"instant","now":1893456000000,"rate":0.0,"behaviour":{},"retention":{"first":"1h","later":[]},"origin":{"start":1893456000000,"rate":0.0,"retention":"1h"}}}
@@ -92,9 +101,12 @@ pub(crate) async fn get_snapshot(request: HttpRequest, api: web::Data<HttpApi>) 
     let mut spool = written.into_inner().map_err(|error| failed(error.error()))?;
     let length = spool.stream_position().map_err(|error| failed(&error))?;
     spool.seek(SeekFrom::Start(0)).map_err(|error| failed(&error))?;
-    let download = Download { spool, flow: Flow::begin(&request), _place: place };
+    let download = Download { spool, taken: 0, began: Moment::now(), flow: Flow::begin(&request), _place: place };
     let body = stream::try_unfold(download, |download| async move {
         download.flow.goes_on();
+        if is_too_slow(download.taken, Moment::now().since(download.began)) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         let read = spawn_blocking(move || download.next()).await.map_err(io::Error::other)?;
         read.map(|(chunk, download)| (!chunk.is_empty()).then_some((chunk, download)))
     });
@@ -106,6 +118,8 @@ problems!(GetSnapshotProblems: NoSuchWorld, UnknownParameter, Settling, TooManyS
 /// A snapshot on its way to a client.
 struct Download {
     spool: SpooledTempFile,
+    taken: u64,
+    began: Moment,
     flow: Flow,
     _place: OwnedSemaphorePermit,
 }
@@ -114,6 +128,7 @@ impl Download {
     fn next(mut self) -> io::Result<(Bytes, Self)> {
         let mut chunk = Vec::with_capacity(CHUNK);
         (&mut self.spool).take(CHUNK as u64).read_to_end(&mut chunk)?;
+        self.taken += chunk.len() as u64;
         Ok((chunk.into(), self))
     }
 }
@@ -184,13 +199,17 @@ fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
 /// Takes the whole body, so that the world waits for no client.
 async fn receive(mut payload: Payload) -> Result<SpooledTempFile, Problem> {
     let (mut spool, mut waiting, mut length) = (SpooledTempFile::new(IN_MEMORY), BytesMut::new(), 0);
-    let late = |_| Problem::new(Code::RequestTimeout, "the body did not arrive in time").closing();
-    while let Some(chunk) = timeout(PATIENCE, payload.next()).await.map_err(late)? {
+    let began = Moment::now();
+    let late = || Problem::new(Code::RequestTimeout, "the body did not arrive in time").closing();
+    while let Some(chunk) = timeout(PATIENCE, payload.next()).await.map_err(|_| late())? {
         let chunk = chunk.map_err(|error| Problem::new(Code::MalformedRequest, error.to_string()).closing())?;
         length += chunk.len() as u64;
         if length > MAX_BYTES {
             let detail = format!("a snapshot has at most {MAX_BYTES} bytes");
             return Err(Problem::new(Code::BodyTooLarge, detail).closing());
+        }
+        if is_too_slow(length, Moment::now().since(began)) {
+            return Err(late());
         }
         waiting.extend_from_slice(&chunk);
         if waiting.len() >= CHUNK {
@@ -210,4 +229,16 @@ async fn put(mut spool: SpooledTempFile, bytes: Bytes) -> Result<SpooledTempFile
 fn failed(error: &io::Error) -> Problem {
     tracing::warn!(%error, "a snapshot has no room in the directory of temporary files");
     Problem::new(Code::StoreUnavailable, "the server has no room for the snapshot").closing()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_has_a_minute_and_then_as_long_as_its_bytes_take() {
+        let secs = Duration::from_secs;
+        assert!(!is_too_slow(0, secs(60)) && is_too_slow(0, secs(61)));
+        assert!(!is_too_slow(SLOWEST * 100, secs(160)) && is_too_slow(SLOWEST * 100, secs(161)));
+    }
 }

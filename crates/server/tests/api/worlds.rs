@@ -155,7 +155,8 @@ pub(crate) async fn a_fork_goes_its_own_way() {
 pub(crate) async fn a_world_begins_anew() {
     on_every_store(Preset::Instant, async |site| {
         let new = json!({"name": "a", "seed": 42, "preset": "realistic", "rate": 2.0, "retention": "5m"});
-        let first = post(site, "/worlds", &new).await.expect(201).json();
+        let first = post(site, "/worlds", &new).await.expect(201);
+        let (first, etag) = (first.json(), first.etag().to_owned());
         let path = machine(site, "a", "m").await;
         post(site, "/worlds/a/clock/advance", &json!({"by": "1h"})).await.expect(200);
         site.simulate("PATCH", "/worlds/a/clock", &json!({"rate": 0})).await.expect(200);
@@ -164,6 +165,8 @@ pub(crate) async fn a_world_begins_anew() {
         site.simulate("PUT", "/worlds/a/behaviour", &behaviour).await.expect(200);
         let anew = post(site, "/worlds/a/reset", &Value::Null).await.expect(200).json();
         assert_eq!(anew, first);
+        let known = [("if-none-match", etag.as_str())];
+        assert_ne!(site.send("GET", "/sim/v1/worlds/a", &known, &[]).await.expect(200).etag(), etag);
         ask(site, "a", "GET", &path, &Value::Null).await.expect_problem(404, "no_such_machine", None);
         assert_ne!(get(site, "/worlds/a/behaviour").await.expect(200).json(), behaviour);
         // The same again gives the same ids.
