@@ -7,6 +7,7 @@ use cloudm_domain::Rate;
 
 use crate::cloud::Cloud;
 use crate::error::Error;
+use crate::operations::Fleet;
 use crate::ports::{AnswerStore, WorldStore};
 use crate::settler::Settler;
 
@@ -30,6 +31,7 @@ pub(crate) struct Background {
     pub(crate) world: Arc<dyn WorldStore>,
     pub(crate) answers: Arc<dyn AnswerStore>,
     pub(crate) settler: Settler,
+    pub(crate) fleet: Arc<Fleet>,
 }
 
 /// Works for a world until nobody uses it any more, or it is gone.
@@ -71,7 +73,7 @@ impl Background {
         if dropped > 0 {
             tracing::debug!(dropped, "dropped expired idempotency answers");
         }
-        Ok(())
+        self.fleet.purge(wall).await
     }
 }
 
@@ -79,12 +81,16 @@ impl Background {
 mod tests {
     use super::*;
     use crate::fixtures;
-    use crate::ports::{MockAnswerStore, MockMachineStore, StoreError};
+    use crate::ports::{MockAnswerStore, MockClusterStore, MockMachineStore, MockOperationStore, StoreError};
 
     fn background(machines: MockMachineStore, answers: MockAnswerStore) -> Background {
         let world: Arc<dyn WorldStore> = Arc::new(fixtures::world());
         let settler = Settler::new(world.clone(), Arc::new(machines));
-        Background { world, answers: Arc::new(answers), settler }
+        let mut operations = MockOperationStore::new();
+        operations.expect_purge().returning(|_, _| Ok(0));
+        let (no_machines, no_clusters) = (MockMachineStore::new(), MockClusterStore::new());
+        let fleet = Arc::new(fixtures::fleet(fixtures::world(), no_machines, no_clusters, operations));
+        Background { world, answers: Arc::new(answers), settler, fleet }
     }
 
     #[tokio::test]

@@ -15,13 +15,17 @@ use crate::error::Error;
 use crate::events::{FollowEvents, ListEvents, Matcher};
 use crate::idempotency::Answers;
 use crate::machines::{
-    CreateMachine, DeleteMachine, EditMachine, GetMachine, ListMachines, MachineCommands, OperateMachine, PastMachines,
-    WaitForMachine,
+    CreateMachine, DeleteMachine, EditMachine, GetMachine, ImportMachines, ListMachines, MachineCommands,
+    OperateMachine, PastMachines, WaitForMachine,
+};
+use crate::operations::{
+    CancelOperation, Fleet, GetOperation, ListOperations, OperationResults, StartOperation, WaitForOperation,
 };
 use crate::paging::PageTokens;
-use crate::ports::{WorldPorts, WorldStore, WorldView};
+use crate::ports::{Runner, WorldPorts, WorldStore, WorldView};
 use crate::records::Records;
 use crate::settler::Settler;
+use crate::stats::GetStats;
 use crate::stripes::Stripes;
 use crate::watched::Watched;
 
@@ -54,6 +58,22 @@ pub struct Cloud {
     pub edit_machine: EditMachine,
     /// Asks an operation of a machine.
     pub operate_machine: OperateMachine,
+    /// Makes many machines.
+    pub import_machines: ImportMachines,
+    /// Counts machines.
+    pub get_stats: GetStats,
+    /// Starts a fleet operation.
+    pub start_operation: StartOperation,
+    /// Reads a fleet operation.
+    pub get_operation: GetOperation,
+    /// Lists fleet operations.
+    pub list_operations: ListOperations,
+    /// Reads the results of a fleet operation.
+    pub operation_results: OperationResults,
+    /// Waits for a fleet operation to end.
+    pub wait_for_operation: WaitForOperation,
+    /// Cancels a fleet operation.
+    pub cancel_operation: CancelOperation,
     /// Deletes a machine.
     pub delete_machine: DeleteMachine,
     /// Waits for a machine to come to a state.
@@ -80,6 +100,8 @@ pub struct Cloud {
     pub settler: Settler,
     /// What a server runs beside the requests.
     pub(crate) background: Background,
+    /// Works off fleet operations.
+    pub(crate) fleet: Arc<Fleet>,
 }
 
 /// What the clouds of all worlds share.
@@ -88,21 +110,22 @@ pub(crate) struct Common {
     pub(crate) tokens: Arc<PageTokens>,
     machine_stripes: Arc<Stripes>,
     cluster_stripes: Arc<Stripes>,
+    runner: Runner,
 }
 
 impl Common {
-    /// `token_key` is the store's.
-    pub(crate) fn new(catalogue: Arc<Catalogue>, token_key: [u8; 32]) -> Self {
+    /// `token_key` is the store's; `runner` is who works on fleet operations.
+    pub(crate) fn new(catalogue: Arc<Catalogue>, token_key: [u8; 32], runner: Runner) -> Self {
         let stripes = || Arc::new(Stripes::new());
         let tokens = Arc::new(PageTokens::new(token_key));
-        Self { catalogue, tokens, machine_stripes: stripes(), cluster_stripes: stripes() }
+        Self { catalogue, tokens, machine_stripes: stripes(), cluster_stripes: stripes(), runner }
     }
 }
 
 impl Cloud {
     /// The use cases over these ports.
     pub(crate) fn new(ports: WorldPorts, common: &Common) -> Self {
-        let WorldPorts { incarnation, world, clusters, machines, events, answers: kept } = ports;
+        let WorldPorts { incarnation, world, clusters, machines, events, answers: kept, operations } = ports;
         let watched = Arc::new(Watched::new(world));
         let world: Arc<dyn WorldStore> = watched.clone();
         let answers = Arc::new(Answers::new(world.clone(), kept.clone()));
@@ -116,12 +139,16 @@ impl Cloud {
         let (tokens, stripes, catalogue) =
             (common.tokens.clone(), common.cluster_stripes.clone(), common.catalogue.clone());
         let records = Arc::new(Records::new(world.clone()));
+        let fleet =
+            Arc::new(Fleet::new(commands.clone(), clusters.clone(), operations, settler.clone(), common.runner));
+        let wait_for_operation = WaitForOperation { fleet: fleet.clone() };
         let advance = Arc::new(Advance {
             records: records.clone(),
             machines: machines.clone(),
             events: events.clone(),
             settler: settler.clone(),
             answers: answers.clone(),
+            fleet: fleet.clone(),
         });
         let matcher = Matcher { clusters: clusters.clone(), machines: machines.clone(), events: events.clone() };
         let wait_for_machine = WaitForMachine {
@@ -137,6 +164,23 @@ impl Cloud {
             get_behaviour: GetBehaviour { world: world.clone() },
             set_behaviour: SetBehaviour { records: records.clone() },
             get_digest: GetDigest { world: world.clone(), events: events.clone(), settler: settler.clone() },
+            get_stats: GetStats { world: world.clone(), machines: machines.clone(), settler: settler.clone() },
+            start_operation: StartOperation {
+                fleet: fleet.clone(),
+                answers: answers.clone(),
+                catalogue: catalogue.clone(),
+                wait: wait_for_operation.clone(),
+            },
+            get_operation: GetOperation { fleet: fleet.clone() },
+            list_operations: ListOperations { fleet: fleet.clone(), tokens: tokens.clone() },
+            operation_results: OperationResults { fleet: fleet.clone(), tokens: tokens.clone() },
+            wait_for_operation,
+            cancel_operation: CancelOperation { fleet: fleet.clone() },
+            import_machines: ImportMachines {
+                commands: commands.clone(),
+                clusters: clusters.clone(),
+                catalogue: catalogue.clone(),
+            },
             create_cluster: CreateCluster {
                 world: world.clone(),
                 clusters: clusters.clone(),
@@ -184,7 +228,13 @@ impl Cloud {
                 matcher: matcher.clone(),
             },
             list_events: ListEvents { commands, events, tokens, matcher },
-            background: Background { world: world.clone(), answers: kept, settler: settler.clone() },
+            background: Background {
+                world: world.clone(),
+                answers: kept,
+                settler: settler.clone(),
+                fleet: fleet.clone(),
+            },
+            fleet,
             settler,
             catalogue,
             incarnation,

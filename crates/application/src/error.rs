@@ -1,6 +1,8 @@
 //! Why a use case was not carried out.
 
-use cloudm_domain::{Code, Instant, InvalidBehaviour, MachineState, Name, Refusal, TooManySteps};
+use cloudm_domain::{
+    Code, FleetState, Instant, InvalidBehaviour, InvalidText, MachineState, Name, Refusal, TooManySteps,
+};
 
 use crate::ports::StoreError;
 
@@ -46,6 +48,24 @@ pub enum Error {
         /// The state that it is in; none where it is forgotten.
         state: Option<MachineState>,
     },
+    /// No fleet operation has this id, or it is forgotten.
+    #[error("no operation has this id")]
+    NoSuchOperation,
+    /// The world has as many fleet operations that have not ended as it may.
+    #[error("the world has no room for another operation")]
+    TooManyOperations,
+    /// The template does not make a name for each machine.
+    #[error("the names are no names: {0}")]
+    InvalidTemplate(InvalidText),
+    /// The fleet operation did not end in time.
+    #[error("the operation is still {state}")]
+    OperationTimeout {
+        /// The state that it is in.
+        state: FleetState,
+    },
+    /// Fleet operations are under way that whoever moves the clock waits for.
+    #[error("fleet operations are under way")]
+    OperationsRunning,
     /// No world has this name, or it has gone while it was asked.
     #[error("there is no such world")]
     NoSuchWorld,
@@ -153,6 +173,7 @@ impl Error {
     /// After how many seconds it makes sense to try again; none where it does not, unless something else changes.
     pub fn retry_after_secs(&self) -> Option<u32> {
         match self {
+            Self::OperationsRunning | Self::TooManyOperations => Some(5),
             Self::IdempotencyInFlight | Self::SettleLimit(_) | Self::Settling | Self::Contention => Some(1),
             Self::Store(StoreError::Unavailable(_)) => Some(2),
             _ => None,

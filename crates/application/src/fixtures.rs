@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use cloudm_domain::{
-    Cluster, ClusterId, Incarnation, Instant, Machine, MachineId, NewMachine, Outcome, Preset, Protection, Rate, Rules,
-    Seed, Tags, WorldName,
+    Cluster, ClusterId, FleetProgress, FleetState, Incarnation, Instant, Machine, MachineId, NewMachine, OperationId,
+    Outcome, Preset, Protection, Rate, Rules, Seed, Tags, WorldName,
 };
 
 use crate::idempotency::Answers;
 use crate::machines::MachineCommands;
+use crate::operations::Fleet;
 use crate::ports::{
-    MachineStore, MockAnswerStore, MockMachineStore, MockWorldStore, NewWorld, PlacedMachine, World, WorldStore,
-    WorldView,
+    Accepted, Cursor, FleetOperation, FleetWork, MachineStore, MockAnswerStore, MockClusterStore, MockMachineStore,
+    MockOperationStore, MockWorldStore, NewWorld, PlacedMachine, Position, Runner, World, WorldStore, WorldView,
 };
 use crate::settler::Settler;
 use crate::stripes::Stripes;
@@ -80,4 +81,36 @@ pub(crate) fn commands(world: MockWorldStore, machines: MockMachineStore) -> Mac
     let answers = Arc::new(Answers::new(world.clone(), Arc::new(MockAnswerStore::new())));
     let settler = Settler::new(world.clone(), machines.clone());
     MachineCommands::new((world, machines), answers, settler, Arc::new(Stripes::new()))
+}
+
+/// Fleet operations over these ports.
+pub(crate) fn fleet(
+    world: MockWorldStore,
+    machines: MockMachineStore,
+    clusters: MockClusterStore,
+    operations: MockOperationStore,
+) -> Fleet {
+    let commands = Arc::new(commands(world, machines));
+    let settler = commands.settler.clone();
+    Fleet::new(commands, Arc::new(clusters), Arc::new(operations), settler, Runner([7; 16]))
+}
+
+/// An operation that asks for this, accepted at the start of the world.
+pub(crate) fn operation(work: FleetWork) -> FleetOperation {
+    let cursor = match &work {
+        FleetWork::Create(_) => Cursor::Made(0),
+        _ => Cursor::Walked(None),
+    };
+    FleetOperation {
+        id: OperationId::from_bytes([5; 12]),
+        number: 1,
+        work,
+        state: FleetState::Running,
+        progress: FleetProgress::default(),
+        cursor,
+        accepted: Accepted { at: Instant::DEFAULT_START, position: Position(vec![1]) },
+        finished_at: None,
+        reason: None,
+        expires_at: None,
+    }
 }

@@ -1,7 +1,7 @@
 //! What cloudm does: one use case a file, over ports.
 //!
 //! A use case is a plain struct with one `run`: it reads, lets the domain decide, and writes on the condition that
-//! nothing came between ([`machines`], [`clusters`], [`events`], [`clock`], [`worlds`]). [`Cloud`] holds those of one world,
+//! nothing came between ([`machines`], [`clusters`], [`operations`], [`events`], [`clock`], [`worlds`]). [`Cloud`] holds those of one world,
 //! wired to the [`ports`] of a store, and [`Worlds`] those of the store, and all clouds.
 //!
 //! # Adding a use case
@@ -23,10 +23,12 @@ mod fixtures;
 mod idempotency;
 mod ids;
 pub mod machines;
+pub mod operations;
 mod paging;
 pub mod ports;
 mod records;
 mod settler;
+mod stats;
 mod stripes;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -42,6 +44,8 @@ pub use digest::{DigestView, GetDigest, Sum};
 pub use error::Error;
 pub use events::{EventList, EventListQuery, Following};
 pub use machines::{MachineList, MachineListQuery, MachineView, NewMachineRequest, PastList, PastListQuery};
+pub use operations::{FleetRequest, NewFleet, OperationList, Patience, ResultList, ResultView};
 pub use settler::Settler;
+pub use stats::{GetStats, Stats};
 pub use worlds::{NewWorldRequest, WorldList, Worlds};
 pub use writing::{Encode, Idempotency, Reply, RequestKey, VersionMatch, Writing};

@@ -82,6 +82,10 @@ id! {
     ClusterId
 }
 id! {
+    /// Names one fleet operation.
+    OperationId
+}
+id! {
     /// Names one life of a world: what a world's name points to until a reset, an import or a delete.
     Incarnation
 }
@@ -108,6 +112,32 @@ impl MachineId {
     /// It is a label: two machines may share one.
     pub fn ip_address(&self) -> std::net::Ipv4Addr {
         std::net::Ipv4Addr::new(10, self.0[9], self.0[10], self.0[11])
+    }
+}
+
+impl MachineId {
+    /// The most machines of a batch, whose numbers are three bytes of an id.
+    pub const MAX_IN_BATCH: u32 = 0xff_ffff;
+
+    /// The `k`-th id of the machine of this number in a batch whose names are made of `template`, in this cluster, at this
+    /// instant. `number` counts from 0, up to [`MachineId::MAX_IN_BATCH`], and takes the last three bytes, so that neighbours in a batch are
+    /// neighbours in the order of ids.
+    pub fn in_batch(seed: Seed, cluster: ClusterId, template: &str, at: Instant, (k, number): (u32, u32)) -> Self {
+        let mut id = derive("batch id", seed, &cluster.0, template, at, k);
+        id[9..].copy_from_slice(&number.to_be_bytes()[1..]);
+        Self(id)
+    }
+
+    /// The number of the machine in its batch, where [`MachineId::in_batch`] made its id.
+    pub fn number_in_batch(&self) -> u32 {
+        u32::from_be_bytes([0, self.0[9], self.0[10], self.0[11]])
+    }
+}
+
+impl OperationId {
+    /// The `k`-th id of a fleet operation that asks for `work`, accepted at this instant.
+    pub fn of(seed: Seed, work: &str, at: Instant, k: u32) -> Self {
+        Self(derive("operation id", seed, &[0; 12], work, at, k))
     }
 }
 
@@ -160,6 +190,19 @@ fn digit(c: u8) -> Result<u8, InvalidId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn neighbours_in_a_batch_are_neighbours() {
+        let (seed, cluster, at) = (Seed::new(7).unwrap(), ClusterId::from_bytes([1; 12]), Instant::DEFAULT_START);
+        let id = |k, number| MachineId::in_batch(seed, cluster, "web-{n}", at, (k, number));
+        let numbers = [0, 1, 255, 256, 65_536, MachineId::MAX_IN_BATCH];
+        for pair in numbers.windows(2) {
+            assert!(id(0, pair[0]) < id(0, pair[1]));
+            assert_eq!(id(0, pair[0]).as_bytes()[..9], id(0, pair[1]).as_bytes()[..9]);
+        }
+        assert_eq!(numbers.map(|number| id(0, number).number_in_batch()), numbers);
+        assert_ne!(id(0, 0), id(1, 0));
+    }
 
     #[test]
     fn an_id_is_read_as_it_is_written() {

@@ -105,6 +105,7 @@ mod cluster;
 mod distribution;
 mod draw;
 mod event;
+mod fleet;
 mod id;
 mod lifecycle;
 mod lifecycle_table;
@@ -125,7 +126,8 @@ pub use cluster::{Cluster, ClusterEdit};
 pub use distribution::{Bounds, Distribution, InvalidDistribution};
 pub use draw::{Draw, DrawName, Draws, Purpose};
 pub use event::{Change, Created, Entered, EventKind, FoldError, MachineEvent, fold};
-pub use id::{ClusterId, IdBytes, Incarnation, InvalidId, MachineId};
+pub use fleet::{FleetKind, FleetOutcome, FleetProgress, FleetState};
+pub use id::{ClusterId, IdBytes, Incarnation, InvalidId, MachineId, OperationId};
 pub use lifecycle::{
     ALREADY_SO, Cause, MachineState, Operation, TRANSITIONS, Transition, UnknownCode, When, already_so,
     operations_from, transition,
@@ -134,7 +136,7 @@ pub use lifecycle_table::lifecycle_table;
 pub use machine::{
     InProgress, InvalidMachine, Machine, MachineData, NewMachine, Outcome, Protection, Reason, Step, StepKind,
 };
-pub use name::{Code, InvalidTags, InvalidText, Name, Tag, Tags, WorldName};
+pub use name::{Code, InvalidTags, InvalidText, Name, NameTemplate, Tag, Tags, WorldName};
 pub use preset::Preset;
 pub use request::{Command, Edit, Refusal, Request};
 pub use rules::{NotLater, Rules, Timeline};

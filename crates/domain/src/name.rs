@@ -149,6 +149,72 @@ fn check(text: &str, max: usize, allowed: fn(u8) -> bool, class: &'static str) -
     Ok(())
 }
 
+/// The names of the machines of a batch: a name with `{n}` in it, which stands for the number of each, from 1.
+///
+/// ```
+/// use cloudm_domain::NameTemplate;
+/// let template: NameTemplate = "web-{n}.a".parse()?;
+/// assert_eq!(template.name(7)?.as_str(), "web-7.a");
+/// assert!("{n} {n}".parse::<NameTemplate>().is_err());
+/// # Ok::<(), cloudm_domain::InvalidText>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
+pub struct NameTemplate(Arc<str>);
+
+impl NameTemplate {
+    /// What stands for the number.
+    pub const NUMBER: &str = "{n}";
+
+    /// The template, as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether each number makes a name of its own; else there is one name.
+    pub fn has_number(&self) -> bool {
+        self.0.contains(Self::NUMBER)
+    }
+
+    /// The name of the machine of this number.
+    ///
+    /// # Errors
+    /// When that is no name: it may be too long, or look like an id.
+    pub fn name(&self, number: u32) -> Result<Name, InvalidText> {
+        self.0.replacen(Self::NUMBER, &number.to_string(), 1).parse()
+    }
+}
+
+impl FromStr for NameTemplate {
+    type Err = InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        let template = Self(text.into());
+        template.name(1).map(|_| template)
+    }
+}
+
+impl TryFrom<String> for NameTemplate {
+    type Error = InvalidText;
+
+    fn try_from(text: String) -> Result<Self, InvalidText> {
+        text.parse()
+    }
+}
+
+impl From<NameTemplate> for String {
+    fn from(template: NameTemplate) -> String {
+        template.as_str().into()
+    }
+}
+
+impl fmt::Display for NameTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Why a list of tags is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTags {

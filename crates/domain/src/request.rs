@@ -9,6 +9,7 @@ use crate::time::Instant;
 
 /// An operation with what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Command {
     /// START.
     Start,
@@ -43,6 +44,7 @@ impl Command {
 
 /// What a client asks of a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Request {
     /// The operation.
     pub command: Command,

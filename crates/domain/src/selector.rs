@@ -11,6 +11,7 @@ use crate::name::{Code, InvalidText, Name, Tag};
 
 /// A cluster by its id or its name. A name never has the form of an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ClusterRef {
     /// By its id.
     Id(ClusterId),
@@ -38,6 +39,7 @@ impl FromStr for ClusterRef {
 
 /// A name, or the beginning of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NamePattern {
     /// Exactly this name.
     Exact(Name),
@@ -154,6 +156,7 @@ impl InvalidSelector {
 /// # Ok::<(), cloudm_domain::InvalidSelector>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Selector {
     /// In any of these clusters.
     pub clusters: Vec<ClusterRef>,
@@ -172,6 +175,11 @@ pub struct Selector {
 impl Selector {
     /// The most values of one field.
     pub const MAX_VALUES: usize = 100;
+
+    /// The machines of this cluster.
+    pub fn of_cluster(id: ClusterId) -> Self {
+        Self { clusters: vec![ClusterRef::Id(id)], ..Self::default() }
+    }
 
     /// Adds a field's text as requests write it: values separated by commas, but for `tag` and `name`, which are one.
     ///

@@ -123,11 +123,17 @@ fn with_headers(
 /// Leaves the body out and says how long it would be. The connection does that only as long as it has not read another
 /// request behind the HEAD.
 fn without_body(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let nothing = || BodyStream::new(stream::empty::<Result<Bytes, Infallible>>()).boxed();
     response.map_body(|head, body| match body.size() {
         BodySize::Sized(length) if length > 0 => {
             head.no_chunking(true);
             head.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-            BodyStream::new(stream::empty::<Result<Bytes, Infallible>>()).boxed()
+            nothing()
+        }
+        // Nobody knows how long it would be.
+        BodySize::Stream => {
+            head.no_chunking(true);
+            nothing()
         }
         _ => body,
     })

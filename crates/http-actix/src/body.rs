@@ -158,7 +158,8 @@ async fn read(payload: Result<Payload, actix_web::Error>) -> Result<Bytes, Probl
     tokio::time::timeout(PATIENCE, whole).await.map_err(late)?
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+/// Reads a `T` from the text of a JSON object.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let Object(value) = serde_path_to_error::deserialize(&mut json).map_err(|error| refusal(&error))?;
     json.end().map_err(|error| Problem::new(Code::MalformedJson, error.to_string()))?;
@@ -196,9 +197,10 @@ fn code(pointer: &str, detail: &str) -> Code {
     if detail.starts_with("invalid type") || detail.starts_with("invalid length") {
         return Code::WrongType;
     }
-    match pointer.split('/').nth(1) {
+    // A template has the fields of a machine.
+    match pointer.strip_prefix("/template").unwrap_or(pointer).split('/').nth(1) {
         Some("name" | "cluster_name") => Code::InvalidName,
-        Some("tags") => Code::InvalidTags,
+        Some("tags" | "add_tags" | "remove_tags") => Code::InvalidTags,
         _ => Code::InvalidValue,
     }
 }

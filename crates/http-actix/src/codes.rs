@@ -55,6 +55,7 @@ codes! {
     NoSuchPath 404 "no_such_path" "No such path" "The API has no such path.";
     NoSuchMachine 404 "no_such_machine" "No such machine" "No machine has this id, or it is forgotten.";
     NoSuchCluster 404 "no_such_cluster" "No such cluster" "No cluster has this id.";
+    NoSuchOperation 404 "no_such_operation" "No such operation" "No fleet operation has this id, or it is forgotten: they are kept for 24 hours after their end.";
     NoSuchWorld 404 "no_such_world" "No such world" "The world does not exist, or does not any more.";
     MethodNotAllowed 405 "method_not_allowed" "Method not allowed" "The path does not have the method; Allow lists those it has.";
     RequestTimeout 408 "request_timeout" "Request timeout" "The body did not arrive in time; the connection is closed.";
@@ -68,13 +69,13 @@ codes! {
     OperationInProgress 409 "operation_in_progress" "Operation in progress" "The machine is on its way: `transition` says what is in progress and when it is due.";
     Protected 409 "protected" "Machine is protected" "The machine's protection refuses the operation, forced or not.";
     MachineTerminated 409 "machine_terminated" "Machine is terminated" "A TERMINATED machine cannot be changed.";
-    WaitTimeout 409 "wait_timeout" "Wait timed out" "The machine did not come to the state in time; `state` is the one it is in.";
+    WaitTimeout 409 "wait_timeout" "Wait timed out" "The machine did not come to the state, or the fleet operation to its end, in time; `state` is the one it is in.";
     Unreachable 409 "unreachable" "State is unreachable" "The machine is TERMINATED or forgotten, and will not come to the state.";
     IdempotencyInFlight 409 "idempotency_in_flight" "Request in flight" "A request with this Idempotency-Key is under way; try again.";
     PositionGone 410 "position_gone" "Position gone" "The position is of another world, or of a history that is no more, because the world was reset; list again, and go on from there.";
     VersionMismatch 412 "version_mismatch" "Version mismatch" "The resource has another version than If-Match asks for: `version`.";
     BodyTooLarge 413 "body_too_large" "Body too large" "The body is larger than the API reads.";
-    UnsupportedMediaType 415 "unsupported_media_type" "Unsupported media type" "A body is application/json; a PATCH may also be application/merge-patch+json, and a snapshot is application/x-ndjson.";
+    UnsupportedMediaType 415 "unsupported_media_type" "Unsupported media type" "A body is application/json; a PATCH may also be application/merge-patch+json, and a snapshot or an import is application/x-ndjson.";
     UnknownField 422 "unknown_field" "Unknown field" "The body has a field that the request does not know.";
     DuplicateField 422 "duplicate_field" "Field given twice" "The body has a field twice.";
     MissingField 422 "missing_field" "Missing field" "The body lacks a field.";
@@ -82,6 +83,8 @@ codes! {
     InvalidName 422 "invalid_name" "Invalid name" "A name has 1 to 63 letters, digits, `.`, `_` and `-`, begins with a letter or digit, and is not 24 hex digits.";
     InvalidTags 422 "invalid_tags" "Invalid tags" "A machine has at most 50 tags, none twice, each of 1 to 128 letters, digits and `._-:/=@`.";
     InvalidValue 422 "invalid_value" "Invalid value" "A value of the body is not of its form.";
+    UnknownKind 422 "unknown_kind" "Unknown kind" "A fleet operation has no such kind.";
+    SelectorNeeded 422 "selector_needed" "Selector needed" "A fleet operation needs a selector that says something, or `all: true`, and not both; nothing was done.";
     InvalidSnapshot 422 "invalid_snapshot" "Invalid snapshot" "The snapshot is not whole, was altered, or is none; `line` is where it is wrong. The world is as it was.";
     UnknownRegion 422 "unknown_region" "Unknown region" "The catalogue has no such region.";
     UnknownMachineType 422 "unknown_machine_type" "Unknown machine type" "The catalogue has no such machine type.";
@@ -96,10 +99,13 @@ codes! {
     Internal 500 "internal" "Internal error" "The server failed; its log has the request under `request_id`.";
     StoreUnavailable 503 "store_unavailable" "Store unavailable" "The store does not answer. A write may have taken effect: ask, or repeat it with its Idempotency-Key.";
     Settling 503 "settling" "World is settling" "More is due in the world than is settled for one request; try again.";
+    OperationsRunning 503 "operations_running" "Fleet operations are running" "The clock waits for the fleet operations that are under way; wait for them, or cancel them, and try again.";
+    TooManyOperations 503 "too_many_operations" "Too many operations" "A world has at most 100 fleet operations that have not ended; wait for one, or cancel one.";
     SettleLimit 503 "settle_limit" "Too much happened" "More happened to a machine than is walked through for one request; try again.";
     Contention 503 "contention" "Contention" "Too many others are changing the resource; try again.";
     TooManySubscribers 503 "too_many_subscribers" "Too many subscribers" "As many streams are open as the server has room for; try again.";
     TooManySnapshots 503 "too_many_snapshots" "Too many snapshots" "As many snapshots are on their way as the server has room for; try again.";
+    TooManyTransfers 503 "too_many_transfers" "Too many transfers" "As many exports and imports are on their way as the server has room for; try again.";
     NotReady 503 "not_ready" "Not ready" "The server is draining, or its store does not answer.";
 }
 

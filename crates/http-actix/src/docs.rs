@@ -279,15 +279,38 @@ parameters! {
         let states = text().enum_values(Some(states));
         let mut state = several("state", "The state to wait for, or any of several.", states);
         state.required = Required::True;
-        vec![
-            state,
-            query(
-                "timeout",
-                "How long to wait at most, in wall time: `30s`, where it is absent, to `10m`.",
-                Schema::from(text().pattern(Some("^[0-9]{1,3}(ms|s)$")).build()),
-            ),
-        ]
+        vec![state, timeout()]
     }
+}
+
+parameters! {
+    /// How long to wait.
+    TimeoutParam => vec![timeout()]
+}
+
+fn timeout() -> Parameter {
+    query(
+        "timeout",
+        "How long to wait at most, in wall time: `30s`, where it is absent, to `10m`.",
+        Schema::from(text().pattern(Some("^[0-9]{1,3}(ms|s)$")).build()),
+    )
+}
+
+parameters! {
+    /// What the client would prefer.
+    PreferParam => vec![parameter(
+        "Prefer",
+        ParameterIn::Header,
+        "What the client would prefer (RFC 7240): `wait=N`, to wait N seconds of wall time, at most 600, until what was asked is \
+         complete, and `respond-async`, not to wait at all for a fleet operation. `Preference-Applied` says what was applied; \
+         what is unknown is passed over.",
+        Schema::from(text().examples([json!("wait=10")]).build()),
+    ).build()]
+}
+
+parameters! {
+    /// Whether a cluster's machines go with it.
+    CascadeParam => vec![query("cascade", "Delete its machines too: by a fleet operation, which is the answer.", flag())]
 }
 
 parameters! {

@@ -17,6 +17,8 @@ impl From<Error> for Problem {
             Error::Store(error) => store(&error),
             Error::VersionMismatch { current } => Self::new(Code::VersionMismatch, detail).with("version", current),
             Error::WaitTimeout { state } => Self::new(Code::WaitTimeout, detail).with("state", state.code()),
+            Error::OperationTimeout { state } => Self::new(Code::WaitTimeout, detail).with("state", state.code()),
+            Error::InvalidTemplate(why) => Self::at(Code::InvalidName, "/template/name", why.to_string()),
             Error::Unreachable { state: Some(state) } => {
                 Self::new(Code::Unreachable, detail).with("state", state.code())
             }
@@ -37,12 +39,16 @@ fn code(error: &Error) -> Code {
     match error {
         Error::NoSuchMachine => Code::NoSuchMachine,
         Error::NoSuchCluster => Code::NoSuchCluster,
+        Error::NoSuchOperation => Code::NoSuchOperation,
         Error::NoSuchWorld => Code::NoSuchWorld,
         Error::NameTaken | Error::WorldNameTaken => Code::NameTaken,
         Error::TooManyWorlds => Code::TooManyWorlds,
         Error::DefaultWorld => Code::DefaultWorld,
         Error::TooManyRules => Code::TooManyRules,
-        Error::WaitTimeout { .. } => Code::WaitTimeout,
+        Error::TooManyOperations => Code::TooManyOperations,
+        Error::OperationsRunning => Code::OperationsRunning,
+        Error::InvalidTemplate(_) => Code::InvalidName,
+        Error::WaitTimeout { .. } | Error::OperationTimeout { .. } => Code::WaitTimeout,
         Error::Unreachable { .. } => Code::Unreachable,
         Error::InThePast { .. } => Code::InThePast,
         Error::InvalidSnapshot { .. } => Code::InvalidSnapshot,

@@ -69,3 +69,62 @@ pub(crate) fn event_list() -> Value {
         "position": "cLFA1mYAAAAAAAAE",
     })
 }
+
+/// An operation that has ended.
+pub(crate) fn operation() -> Value {
+    json!({
+        "id": "70dbd9aca7f44b0d9c1b6f3e",
+        "kind": "STOP",
+        "selector": {"cluster": ["cluster1"], "state": ["RUNNING"], "tag": ["tag1"]},
+        "force": false,
+        "state": "PARTIAL",
+        "progress": {"matched": 3, "done": 2, "unchanged": 0, "rejected": 1},
+        "created_at": "2030-01-01T00:05:00.000Z",
+        "finished_at": "2030-01-01T00:05:00.000Z",
+    })
+}
+
+/// An operation that goes on.
+pub(crate) fn running_operation() -> Value {
+    json!({
+        "id": "70dbd9ac1d2f4c0a8b7e6f5d",
+        "kind": "CREATE",
+        "count": 1000,
+        "template": {"name": "web-{n}", "cluster_id": "70dbd8809c404bf3976680b0", "tags": ["tag1"], "machine_type": "small",
+            "start": true, "protection": {"stop": false, "terminate": false}},
+        "state": "RUNNING",
+        "progress": {"matched": 256, "done": 256, "unchanged": 0, "rejected": 0},
+        "created_at": "2030-01-01T00:05:00.000Z",
+    })
+}
+
+/// That operation, cancelled.
+pub(crate) fn cancelled_operation() -> Value {
+    let mut operation = running_operation();
+    operation["state"] = "CANCELLED".into();
+    operation["finished_at"] = "2030-01-01T00:05:00.000Z".into();
+    operation
+}
+
+/// The deletion of a cluster with its machines, which go on ending.
+pub(crate) fn deletion_operation() -> Value {
+    json!({
+        "id": "70dbd9ac77aa4d1e9f0c2b3a",
+        "kind": "DELETE_CLUSTER",
+        "cluster_id": "70dbd8809c404bf3976680b0",
+        "state": "RUNNING",
+        "progress": {"matched": 2, "done": 2, "unchanged": 0, "rejected": 0},
+        "created_at": "2030-01-01T00:05:00.000Z",
+    })
+}
+
+/// A page of results.
+pub(crate) fn result_list() -> Value {
+    json!({
+        "items": [
+            {"machine_id": "70dbd880c40a1f0be3dd9a11", "outcome": "REJECTED", "code": "protected"},
+            {"machine_id": "70dbd880131237f27bdd20d5", "outcome": "DONE"},
+            {"machine_id": "70dbd8807a5e0c1d2b3f4e5d", "outcome": "DONE"},
+        ],
+    })
+}

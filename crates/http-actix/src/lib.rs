@@ -26,15 +26,20 @@ mod examples;
 mod fallback;
 mod health;
 mod machines;
+mod ndjson;
 mod openapi;
+mod operations;
+mod prefer;
 mod presets;
 mod problem;
 mod query;
 mod request_id;
 mod shape;
 mod site_constants;
+mod stats;
 mod stopwatch;
 mod stream;
+mod transfers;
 mod world;
 mod worlds;
 
@@ -54,6 +59,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::connections::Connections;
 use crate::fallback::Methods;
 use crate::stream::Streams;
+use crate::transfers::Transfers;
 use crate::worlds::Snapshots;
 
 /// Everything that the routes need. Clones share it.
@@ -66,6 +72,7 @@ pub struct HttpApi {
     connections: Arc<Connections>,
     streams: Streams,
     snapshots: Snapshots,
+    transfers: Transfers,
     methods: Arc<Methods>,
     openapi_json: Bytes,
 }
@@ -81,6 +88,7 @@ impl HttpApi {
             connections: Arc::default(),
             streams: Streams::default(),
             snapshots: Snapshots::default(),
+            transfers: Transfers::default(),
             methods: Arc::new(Methods::of(&openapi())),
             openapi_json: openapi_json().into(),
         }
@@ -189,12 +197,24 @@ fn cloud(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
         .service(clusters::delete_cluster)
         .service(machines::list_machines)
         .service(machines::create_machine)
+        .service(machines::export_machines)
+        .service(machines::import_machines)
+        // Not the id of a machine, with whatever method.
+        .route("/machines/export", web::to(fallback::fallback))
+        .route("/machines/import", web::to(fallback::fallback))
         .service(machines::get_machine)
         .service(machines::operate_machine)
         .service(machines::edit_machine)
         .service(machines::delete_machine)
         .service(machines::wait_for_machine)
         .service(machines::list_machine_events)
+        .service(stats::get_stats)
+        .service(operations::list_operations)
+        .service(operations::create_operation)
+        .service(operations::get_operation)
+        .service(operations::cancel_operation)
+        .service(operations::wait_for_operation)
+        .service(operations::list_operation_results)
         .service(events::list_events);
 }
 

@@ -1,6 +1,6 @@
 //! The API's description, made from the code.
 
-use cloudm_domain::{Cause, EventKind, MachineState, lifecycle_table};
+use cloudm_domain::{Cause, EventKind, FleetKind, FleetState, MachineState, lifecycle_table};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::request_body::RequestBody;
@@ -53,6 +53,14 @@ code_schema! {
     /// Kinds of events.
     EventKindCode as "EventKind": EventKind, "What kind of event it is."
 }
+code_schema! {
+    /// Kinds of fleet operations.
+    FleetKindCode as "OperationKind": FleetKind, "What a fleet operation does with its machines."
+}
+code_schema! {
+    /// How far fleet operations are.
+    FleetStateCode as "OperationState": FleetState, "How far a fleet operation is."
+}
 
 /// Adds to the paths that were collected from the routes what is said of the API as a whole.
 pub(crate) fn complete(collected: OpenApi) -> OpenApi {
@@ -100,10 +108,12 @@ fn of_any_world() -> Vec<Server> {
     ]
 }
 
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 10] = [
     ("site", "Regions, machine types, states and operations."),
     ("clusters", "Named groups of machines."),
     ("machines", "Machines and what can be asked of them."),
+    ("operations", "One operation over many machines, with a result for each."),
+    ("stats", "How many machines there are."),
     ("events", "What happened."),
     ("worlds", "Clouds side by side, each with its own time, behaviour and history."),
     ("clock", "The time of a world, which is its user's."),

@@ -77,6 +77,14 @@ impl Problem {
         self
     }
 
+    /// What is wrong, and with which part where it is with one.
+    pub(crate) fn told(&self) -> (&str, Option<&str>) {
+        match self.mistakes.first() {
+            Some(mistake) => (&mistake.detail, Some(&mistake.pointer)),
+            None => (&self.detail, None),
+        }
+    }
+
     /// Adds a field that the code promises.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.fields.insert(name.into(), value.into());

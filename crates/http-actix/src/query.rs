@@ -1,7 +1,10 @@
 //! Query parameters, strictly: what a route does not know is refused, for `clutser=x` must not act on everything.
 
+use std::time::Duration;
+
 use actix_web::HttpRequest;
-use cloudm_domain::{Instant, NamePattern, Order, Selector, SelectorField};
+use cloudm_application::machines::WaitForMachine;
+use cloudm_domain::{Instant, NamePattern, Order, Selector, SelectorField, Span};
 
 use crate::codes::Code;
 use crate::problem::Problem;
@@ -55,6 +58,18 @@ impl Query {
             Ok(size @ 1..=1000) if digits => Ok(size),
             _ => Err(Problem::at(Code::InvalidPageSize, "page_size", "is a whole number from 1 to 1000")),
         }
+    }
+
+    /// How long to wait.
+    pub(crate) fn timeout(&mut self) -> Result<Duration, Problem> {
+        const DEFAULT: Duration = Duration::from_secs(30);
+        let Some(text) = self.one("timeout")? else { return Ok(DEFAULT) };
+        let span: Span = text.parse().map_err(|why| invalid("timeout", why))?;
+        let timeout = Duration::from_millis(span.millis());
+        if timeout > WaitForMachine::MAX_TIMEOUT {
+            return Err(invalid("timeout", "is at most 10m"));
+        }
+        Ok(timeout)
     }
 
     /// The instant at which to look.

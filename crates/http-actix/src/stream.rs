@@ -1,9 +1,8 @@
-//! Streams of events: server-sent events (HTML Living Standard, 9.2).
+//! Streams: server-sent events (HTML Living Standard, 9.2).
 //!
 //! A subscriber is read for when it can take more: what waits for it is one page, and the rest stays in the history. So nothing is
 //! lost on one that is slow, and one that takes too long over a page is told to come again.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +43,7 @@ impl Default for Streams {
 }
 
 impl Streams {
-    fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let full =
             |_| Problem::new(Code::TooManySubscribers, "there is no room for another stream").retry_after(Some(5));
         self.0.clone().try_acquire_owned().map_err(full)
@@ -74,32 +73,49 @@ pub(crate) async fn answer(
 ) -> Result<HttpResponse, Problem> {
     let place = streams.place()?;
     let following = cloud.follow_events.begin(followed, after).await?;
-    let first = VecDeque::from([Bytes::from(format!("retry: 1000\nid: {}\n\n", events::encode(following.position())))]);
-    let subscriber = Subscriber {
-        cloud,
-        following,
-        ready: first,
-        asked: Moment::now(),
-        ended: false,
-        flow: Flow::begin(request),
-        _place: place,
-    };
+    let first = format!("retry: 1000\nid: {}\n\n", events::encode(following.position()));
+    Ok(serve(request, place, first.into(), Happening { cloud, following }))
+}
+
+/// What a stream tells, bit by bit.
+pub(crate) trait Told {
+    /// What is told next, once there is something. It may be given up and asked for again: then nothing is lost.
+    async fn next(&mut self) -> Piece;
+
+    /// What is told last, with a code that says why.
+    fn end(&self, code: &str) -> String;
+}
+
+/// A bit of what is told.
+pub(crate) enum Piece {
+    More(String),
+    Last(String),
+}
+
+/// Answers with a stream of what is told, after its beginning.
+pub(crate) fn serve(
+    request: &HttpRequest,
+    place: OwnedSemaphorePermit,
+    first: Bytes,
+    told: impl Told + 'static,
+) -> HttpResponse {
+    let (asked, flow) = (Moment::now(), Flow::begin(request));
+    let subscriber = Subscriber { told, first: Some(first), asked, ended: false, flow, _place: place };
     let body = stream::unfold(subscriber, |mut subscriber| async move {
         let chunk = subscriber.next().await?;
         Some((Ok::<_, Infallible>(chunk), subscriber))
     });
-    Ok(HttpResponse::Ok()
+    HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(("x-accel-buffering", "no"))
-        .streaming(body))
+        .streaming(Box::pin(body))
 }
 
-/// One that follows the history.
-struct Subscriber {
-    cloud: Arc<Cloud>,
-    following: Following,
-    ready: VecDeque<Bytes>,
+/// One that is told something.
+struct Subscriber<T> {
+    told: T,
+    first: Option<Bytes>,
     /// When it was last given something.
     asked: Moment,
     ended: bool,
@@ -107,7 +123,7 @@ struct Subscriber {
     _place: OwnedSemaphorePermit,
 }
 
-impl Subscriber {
+impl<T: Told> Subscriber<T> {
     /// The next chunk, when the connection has room for it; none after the end.
     async fn next(&mut self) -> Option<Bytes> {
         if self.ended {
@@ -115,10 +131,11 @@ impl Subscriber {
         }
         self.flow.goes_on();
         if Moment::now().since(self.asked) > PATIENCE {
-            return Some(self.end("too_slow"));
+            self.ended = true;
+            return Some(self.told.end("too_slow").into());
         }
-        let chunk = match self.ready.pop_front() {
-            Some(chunk) => chunk,
+        let chunk = match self.first.take() {
+            Some(first) => first,
             None => self.wait().await,
         };
         self.asked = Moment::now();
@@ -126,37 +143,53 @@ impl Subscriber {
     }
 
     async fn wait(&mut self) -> Bytes {
-        let happened = timeout(HEARTBEAT, self.cloud.follow_events.next(&mut self.following)).await;
-        match happened {
+        match timeout(HEARTBEAT, self.told.next()).await {
             Err(_) => Bytes::from_static(b": still here\n\n"),
-            Ok(Ok(happened)) => {
-                let mut text = String::new();
-                for one in &happened {
-                    let body = EventBody::from(one);
-                    let json = serde_json::to_string(&body).unwrap_or_default();
-                    text.push_str(&format!(
-                        "id: {}\nevent: {}\ndata: {json}\n\n",
-                        events::encode(&one.position),
-                        one.event.change.kind()
-                    ));
-                }
+            Ok(Piece::More(text)) => text.into(),
+            Ok(Piece::Last(text)) => {
+                self.ended = true;
                 text.into()
-            }
-            Ok(Err(Error::Store(StoreError::WorldGone))) => self.end("no_such_world"),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "a stream ends");
-                self.end("store_unavailable")
             }
         }
     }
+}
 
-    /// Says why there is no more, and where to go on.
-    fn end(&mut self, code: &str) -> Bytes {
-        self.ended = true;
-        format!(
-            "event: end\ndata: {{\"code\":\"{code}\",\"position\":\"{}\"}}\n\n",
-            events::encode(self.following.position())
-        )
-        .into()
+/// The code with which a stream ends that cannot go on.
+pub(crate) fn reason(error: &Error) -> &'static str {
+    match error {
+        Error::Store(StoreError::WorldGone) | Error::NoSuchWorld => "no_such_world",
+        Error::NoSuchOperation => "no_such_operation",
+        error => {
+            tracing::debug!(%error, "a stream ends");
+            "store_unavailable"
+        }
+    }
+}
+
+/// The history, as it happens.
+struct Happening {
+    cloud: Arc<Cloud>,
+    following: Following,
+}
+
+impl Told for Happening {
+    async fn next(&mut self) -> Piece {
+        let happened = match self.cloud.follow_events.next(&mut self.following).await {
+            Ok(happened) => happened,
+            Err(error) => return Piece::Last(self.end(reason(&error))),
+        };
+        let mut text = String::new();
+        for one in &happened {
+            let json = serde_json::to_string(&EventBody::from(one)).unwrap_or_default();
+            let (id, kind) = (events::encode(&one.position), one.event.change.kind());
+            text.push_str(&format!("id: {id}\nevent: {kind}\ndata: {json}\n\n"));
+        }
+        Piece::More(text)
+    }
+
+    /// Says where to go on, too.
+    fn end(&self, code: &str) -> String {
+        let position = events::encode(self.following.position());
+        format!("event: end\ndata: {{\"code\":\"{code}\",\"position\":\"{position}\"}}\n\n")
     }
 }

@@ -21,9 +21,11 @@ use crate::problem::Problem;
 #[derive(Clone)]
 struct Named(String);
 
+/// Where the routes of a world are.
+const UNDER: &str = "/api/v1";
+
 /// Takes the world off the beginning of the path, where it stands there.
 pub(crate) fn take_off(request: &mut ServiceRequest) {
-    const UNDER: &str = "/api/v1";
     let Some((name, rest)) = request.path().strip_prefix("/worlds/").and_then(|path| path.split_once('/')) else {
         return;
     };
@@ -47,6 +49,14 @@ pub(crate) fn public_path(request: &HttpRequest) -> String {
     match request.extensions().get::<Named>() {
         Some(Named(name)) => format!("/worlds/{name}{}", request.path()),
         None => request.path().to_owned(),
+    }
+}
+
+/// The path under which a client knows the routes of the world that it asked.
+pub(crate) fn public_root(request: &HttpRequest) -> String {
+    match request.extensions().get::<Named>() {
+        Some(Named(name)) => format!("/worlds/{name}{UNDER}"),
+        None => UNDER.to_owned(),
     }
 }
 

@@ -95,7 +95,9 @@ fn every_route_has_the_problems_that_its_form_brings() {
         }
         if at.contains("{id}") {
             has("400", "invalid_id");
-            has("404", if at.contains("machines") { "no_such_machine" } else { "no_such_cluster" });
+            let kinds =
+                [("machines", "no_such_machine"), ("clusters", "no_such_cluster"), ("operations", "no_such_operation")];
+            kinds.iter().filter(|(kind, _)| at.contains(kind)).for_each(|(_, code)| has("404", code));
         }
         if named("page_size") {
             has("400", "invalid_page_size");

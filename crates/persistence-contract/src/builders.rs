@@ -1,12 +1,13 @@
 //! Worlds, clusters, machines and commits to try a store with.
 
 use cloudm_application::ports::{
-    Commit, EventQuery, KeptAnswer, MachineQuery, MachineWrite, NewWorld, Position, SortKey,
+    Accepted, BulkWrite, Commit, Cursor, Ending, EventQuery, FleetEntry, FleetOperation, FleetResult, FleetWork,
+    KeptAnswer, Lease, MachineQuery, MachineWrite, NewWorld, Position, Runner, SortKey,
 };
 use cloudm_domain::{
-    Behaviour, Cluster, ClusterId, Command, Distribution, Edit, Incarnation, Instant, Machine, MachineEvent, MachineId,
-    NewMachine, Order, OrderKey, Outcome, Preset, Protection, Rate, Rules, Seed, Selector, Span, Tags, Timing,
-    WallMillis,
+    Behaviour, Cluster, ClusterId, Command, Distribution, Edit, FleetOutcome, FleetProgress, FleetState, Incarnation,
+    Instant, Machine, MachineEvent, MachineId, NewMachine, OperationId, Order, OrderKey, Outcome, Preset, Protection,
+    Rate, Rules, Seed, Selector, Span, Tags, Timing, WallMillis,
 };
 
 /// The instant at which everything is made unless told otherwise.
@@ -157,6 +158,58 @@ pub fn remove(machine: &Machine, events: Vec<MachineEvent>) -> Commit {
     Commit { write: MachineWrite::Remove { id: machine.id, expected: machine.version }, events, keep: None }
 }
 
+/// The write of a creation among many.
+pub fn made(made: Outcome) -> BulkWrite {
+    BulkWrite { before: None, after: Some(made.machine), events: made.events }
+}
+
+/// The write of a command to `before` among many.
+pub fn changed(before: &Machine, after: Outcome) -> BulkWrite {
+    BulkWrite { before: Some(before.clone()), after: Some(after.machine), events: after.events }
+}
+
+/// The write that forgets a machine among many.
+pub fn forgotten(machine: &Machine, events: Vec<MachineEvent>) -> BulkWrite {
+    BulkWrite { before: Some(machine.clone()), after: None, events }
+}
+
+/// A fleet operation that is to be accepted: it stops all machines.
+pub fn operation(number: u8) -> FleetOperation {
+    FleetOperation {
+        id: OperationId::from_bytes([number; 12]),
+        number: 0,
+        work: FleetWork::Operate(Selector::default(), Command::Stop.into()),
+        state: FleetState::Pending,
+        progress: FleetProgress::default(),
+        cursor: Cursor::Walked(None),
+        accepted: Accepted { at: START, position: Position(Vec::new()) },
+        finished_at: None,
+        reason: None,
+        expires_at: None,
+    }
+}
+
+/// The right of a runner to work from one wall time to another.
+pub fn lease(runner: u8, wall: WallMillis, until: WallMillis) -> Lease {
+    Lease { runner: Runner([runner; 16]), wall, until }
+}
+
+/// What a machine did, and how it changes.
+pub fn done(write: BulkWrite) -> FleetEntry {
+    let machine = write.machine().unwrap();
+    FleetEntry { result: FleetResult { machine, outcome: FleetOutcome::Done }, write: Some(write) }
+}
+
+/// What came of an operation for a machine that does not change.
+pub fn decided(machine: MachineId, outcome: FleetOutcome) -> FleetEntry {
+    FleetEntry { result: FleetResult { machine, outcome }, write: None }
+}
+
+/// An end as the progress says, which is kept until `expires_at`.
+pub fn ending(expires_at: WallMillis) -> Ending {
+    Ending { at: after(9), state: None, reason: None, expires_at }
+}
+
 /// An answer under a key.
 pub fn answer(key: &str, expires_at: WallMillis) -> KeptAnswer {
     KeptAnswer { key: key.into(), fingerprint: [3; 32], answer: b"{\"id\":1}".to_vec(), expires_at }
@@ -164,7 +217,7 @@ pub fn answer(key: &str, expires_at: WallMillis) -> KeptAnswer {
 
 /// Machines by this selector, in the order of creation.
 pub fn query(selector: &Selector, after: Option<SortKey>, limit: usize) -> MachineQuery {
-    MachineQuery { selector: selector.clone(), order: Order::default(), after, limit }
+    MachineQuery { selector: selector.clone(), order: Order::default(), after, made_by: None, limit }
 }
 
 /// All orders there are.

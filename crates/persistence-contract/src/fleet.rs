@@ -144,7 +144,7 @@ pub(crate) async fn walk(scene: &Scene<'_>, selector: &Selector, order: Order, l
     let mut pages = Vec::new();
     let mut after = None;
     loop {
-        let query = MachineQuery { selector: selector.clone(), order, after, limit };
+        let query = MachineQuery { selector: selector.clone(), order, after, made_by: None, limit };
         let page = scene.ports.machines.list(&query).await.unwrap();
         assert!(pages.len() < 20_000, "the walk does not end");
         after = page.next.clone();

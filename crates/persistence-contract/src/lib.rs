@@ -21,8 +21,8 @@
 //!
 //! # The scenarios
 //! One file a feature, named as in every other crate: [`worlds`], [`records`], [`lives`] and [`parts`] of them, [`clusters`], [`machines`], [`removal`] (machines that are
-//! TERMINATED or forgotten), [`due`], [`events`], [`answers`], [`selectors`], [`paging`], [`groups`] (many writes at once),
-//! [`reopening`].
+//! TERMINATED or forgotten), [`due`], [`events`], [`answers`], [`selectors`], [`paging`], [`counts`], [`bulk`] (many machines in
+//! one write), [`operations`] of fleets, their [`work`] and its [`results`], [`groups`] (many writes at once), [`reopening`].
 //!
 //! # To add one
 //! Write a `pub async fn` that says what holds, over `&dyn Fixture`, in the file of its feature, with [`Scene`] and
@@ -39,21 +39,27 @@ use cloudm_application::ports::{Entropy, Store, WallClock};
 
 pub mod answers;
 pub mod builders;
+pub mod bulk;
+mod chance;
 pub mod clusters;
+pub mod counts;
 pub mod due;
 pub mod events;
 mod fleet;
 pub mod groups;
 pub mod lives;
 pub mod machines;
+pub mod operations;
 pub mod paging;
 pub mod parts;
 pub mod race;
 pub mod records;
 pub mod removal;
 pub mod reopening;
+pub mod results;
 mod scene;
 pub mod selectors;
+pub mod work;
 pub mod worlds;
 
 pub use scene::Scene;
@@ -80,6 +86,8 @@ macro_rules! contract_suite {
             what_a_clock_has_shown_is_not_taken_back,
             a_moved_clock_stays_where_it_is,
             what_is_gone_stays_gone,
+            an_operation_goes_on_after_a_restart,
+            counts_stay,
         );
 
     };
@@ -235,6 +243,58 @@ macro_rules! contract_suite {
             a_page_shows_one_moment,
             a_walk_that_examines_many_is_complete,
         );
+        $crate::scenarios!($fixture; counts:
+            counts_are_what_lists_show,
+            counts_follow_each_write,
+            counts_follow_a_cluster,
+            counts_follow_whatever_is_written,
+            counts_are_right_after_a_crowd,
+            counts_show_one_moment,
+            copies_of_a_world_count_their_own,
+        );
+        $crate::scenarios!($fixture; bulk:
+            many_writes_are_written_at_once,
+            a_refused_write_stops_none,
+            names_are_taken_and_freed_within_one_call,
+            a_machine_lives_within_one_call,
+            a_call_has_a_bound,
+            of_racing_calls_one_wins_each_machine,
+            writes_at_once_are_commits_in_order,
+        );
+        $crate::scenarios!($fixture; operations:
+            an_operation_is_read_as_it_was_accepted,
+            an_absent_operation_is_none,
+            an_operation_is_accepted_with_its_answer,
+            acceptances_are_checked_in_order,
+            of_racing_acceptances_one_wins,
+            operations_are_listed_last_accepted_first,
+            an_acceptance_stands_between_commits,
+            what_was_made_by_an_acceptance_is_told_apart,
+            what_races_with_an_acceptance_is_before_or_after_it,
+            a_claim_holds_while_its_lease_does,
+            of_racing_claims_one_wins,
+            an_operation_ends_once,
+            other_worlds_have_no_operation_of_this_one,
+        );
+        $crate::scenarios!($fixture; work:
+            work_is_written_as_one,
+            work_has_the_effect_of_commits,
+            work_that_is_sent_again_changes_nothing,
+            a_lost_entry_stops_neither_the_others_nor_moves_the_cursor,
+            entries_are_checked_as_commits_are,
+            work_ends_as_its_progress_says,
+            what_has_ended_takes_no_work,
+            a_runner_that_lost_its_claim_is_refused,
+            racing_work_operates_each_machine_once,
+            work_that_races_with_an_end_is_counted_or_was_not,
+            work_goes_on_where_it_stopped,
+        );
+        $crate::scenarios!($fixture; results:
+            results_that_refused_come_first,
+            results_are_read_page_by_page,
+            only_what_has_expired_is_dropped,
+            no_more_than_about_the_limit_is_dropped,
+        );
         $crate::scenarios!($fixture; groups:
             a_failing_neighbour_undoes_nothing,
             writes_of_different_ports_share_the_world,
@@ -269,18 +329,23 @@ mod tests {
     fn every_scenario_is_in_the_suite() {
         let files = [
             include_str!("answers.rs"),
+            include_str!("bulk.rs"),
             include_str!("clusters.rs"),
+            include_str!("counts.rs"),
             include_str!("due.rs"),
             include_str!("events.rs"),
             include_str!("groups.rs"),
             include_str!("lives.rs"),
             include_str!("machines.rs"),
+            include_str!("operations.rs"),
             include_str!("paging.rs"),
             include_str!("parts.rs"),
             include_str!("records.rs"),
             include_str!("removal.rs"),
             include_str!("reopening.rs"),
+            include_str!("results.rs"),
             include_str!("selectors.rs"),
+            include_str!("work.rs"),
             include_str!("worlds.rs"),
         ];
         let suite = include_str!("lib.rs");

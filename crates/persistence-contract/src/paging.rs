@@ -124,7 +124,7 @@ pub async fn a_walk_meets_each_lasting_machine_once(fixture: &dyn Fixture) {
         let mut met = Vec::new();
         let mut next = None;
         loop {
-            let query = MachineQuery { selector: all.clone(), order, after: next, limit: 7 };
+            let query = MachineQuery { selector: all.clone(), order, after: next, made_by: None, limit: 7 };
             let page = scene.ports.machines.list(&query).await.unwrap();
             met.extend(page.machines.iter().map(|one| SortKey::of(&one.machine, order.key)));
             next = page.next;

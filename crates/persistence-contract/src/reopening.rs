@@ -1,11 +1,15 @@
 //! What a store keeps over a restart.
 
 use cloudm_application::ports::{
-    ClusterCommitError, ClusterWrite, CommitError, ForkedWorld, NewWorld, World, WorldCommit,
+    ClusterCommitError, ClusterWrite, CommitError, Cursor, FleetBatch, ForkedWorld, NewWorld, SortKey, World,
+    WorldCommit,
 };
-use cloudm_domain::{Clock, Command, Incarnation, Rate, Seed, Selector, WorldName};
+use cloudm_domain::{Clock, Command, FleetOutcome, FleetState, Incarnation, OrderKey, Rate, Seed, Selector, WorldName};
 
-use crate::builders::{self, FOREVER, START, after, answer, asked, cluster_in, draft, draft_at, new_world, query};
+use crate::builders::{
+    self, FOREVER, START, after, answer, asked, changed, cluster_in, decided, done, draft, draft_at, ending, lease,
+    new_world, operation, query,
+};
 use crate::{Fixture, Scene, assert_refused};
 
 pub async fn all_that_was_acknowledged_is_there(fixture: &dyn Fixture) {
@@ -134,4 +138,62 @@ pub async fn what_is_gone_stays_gone(fixture: &dyn Fixture) {
     assert_eq!(scene.store.worlds(None, 9).await.unwrap(), [name("copy"), name("default")]);
     assert_eq!(scene.store.find_world(&name("default")).await.unwrap(), Some(life(3)));
     assert!(scene.ports.clusters.all().await.unwrap().is_empty());
+}
+
+pub async fn an_operation_goes_on_after_a_restart(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    let (a, b) = (scene.machine(&web, "a").await, scene.machine(&web, "b").await);
+    let first = lease(1, 100, 200);
+    scene.ports.operations.accept(operation(1), Some(first), None).await.unwrap();
+    scene.ports.operations.accept(operation(2), Some(first), None).await.unwrap();
+    let (ended, _) = scene.ports.operations.end(operation(2).id, ending(FOREVER)).await.unwrap().unwrap();
+    let cursor = Cursor::Walked(Some(SortKey::of(&a, OrderKey::CreatedAt)));
+    let stop = done(changed(&a, asked(&a, Command::Stop, START, &scene.rules)));
+    let batch = FleetBatch { operation: operation(1).id, lease: first, entries: vec![stop], cursor, ending: None };
+    let running = scene.ports.operations.work(batch.clone()).await.unwrap().operation;
+    let results = scene.ports.operations.results(running.id, None, 9).await.unwrap();
+
+    let scene = scene.reopen().await;
+    let operations = &scene.ports.operations;
+    assert_eq!(operations.unended().await.unwrap(), std::slice::from_ref(&running));
+    assert_eq!(operations.list(None, 9).await.unwrap(), [ended, running.clone()]);
+    assert_eq!(operations.results(running.id, None, 9).await.unwrap(), results);
+    // Another runner takes it, at the latest when the lease has run out, and goes on where it stopped.
+    let second = lease(2, 200, 300);
+    assert_eq!(operations.claim(running.id, second).await.unwrap(), Some(running.clone()));
+    let entries = vec![batch.entries[0].clone(), decided(b.id, FleetOutcome::Protected)];
+    let last = FleetBatch { lease: second, entries, ending: Some(ending(FOREVER)), ..batch };
+    let worked = operations.work(last).await.unwrap();
+    assert!(worked.entries.iter().all(Result::is_ok), "{worked:?}");
+    assert_eq!((worked.operation.state, worked.operation.progress.matched()), (FleetState::Partial, 2));
+    assert_eq!(scene.history().await.iter().filter(|event| event.machine == a.id).count() as u64, a.version + 2);
+    let later = operations.accept(operation(3), None, None).await.unwrap();
+    assert!(later.number > worked.operation.number);
+    let scene = scene.reopen().await;
+    assert_eq!(scene.ports.operations.get(running.id).await.unwrap(), Some(worked.operation));
+}
+
+pub async fn counts_stay(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    scene.machine(&web, "a").await;
+    let stopped = scene.machine(&web, "b").await;
+    scene.update(&stopped, asked(&stopped, Command::Stop, START, &scene.rules)).await;
+    let counts = |scene: &Scene<'_>| {
+        let machines = scene.ports.machines.clone();
+        async move {
+            let counts = machines.counts().await.unwrap();
+            let mut counts: Vec<_> = counts.into_iter().map(|one| (one.state, one.count)).collect();
+            counts.sort_unstable();
+            counts
+        }
+    };
+    let before = counts(&scene).await;
+    assert_eq!(before.len(), 2);
+    let scene = scene.reopen().await;
+    assert_eq!(counts(&scene).await, before);
+    let third = scene.machine(&web, "c").await;
+    scene.terminate(third).await;
+    assert_eq!(counts(&scene).await.len(), 3);
 }

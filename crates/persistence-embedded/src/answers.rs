@@ -41,7 +41,7 @@ impl AnswerStore for Answers {
 }
 
 /// Wall time as SQLite holds it. What is beyond is for ever.
-fn stored(wall: WallMillis) -> i64 {
+pub(crate) fn stored(wall: WallMillis) -> i64 {
     i64::try_from(wall).unwrap_or(i64::MAX)
 }
 

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cloudm_application::ports::{ClusterCommitError, CommitError, StoreError, WorldCommitError};
+use cloudm_application::ports::{
+    AcceptError, ClusterCommitError, CommitError, StoreError, WorkError, WorldCommitError,
+};
 use rusqlite::ErrorCode;
 
 /// Why the store, or a file of it, was not opened. The texts say what to do.
@@ -149,6 +151,18 @@ impl From<DbError> for StoreError {
 }
 
 impl From<DbError> for CommitError {
+    fn from(error: DbError) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<DbError> for AcceptError {
+    fn from(error: DbError) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<DbError> for WorkError {
     fn from(error: DbError) -> Self {
         StoreError::from(error).into()
     }

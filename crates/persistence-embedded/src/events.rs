@@ -10,6 +10,7 @@ use cloudm_domain::{Change, Incarnation, MachineEvent, MachineId};
 use rusqlite::{Connection, Row, params};
 
 use crate::error::{DbError, closed};
+use crate::held::Held;
 use crate::machine_row::{Columns, version};
 use crate::sql;
 use crate::world::OpenWorld;
@@ -50,17 +51,19 @@ impl EventStore for Events {
 }
 
 /// A position is the incarnation, so that another world's is seen, and the number of the event in the order of commits.
-fn position(incarnation: Incarnation, seq: i64) -> Position {
+pub(crate) fn position(incarnation: Incarnation, seq: i64) -> Position {
     Position([incarnation.as_bytes().as_slice(), seq.to_be_bytes().as_slice()].concat())
 }
 
-fn seq(incarnation: Incarnation, position: &Position) -> Result<i64, DbError> {
+/// The number that a position of this world stands for.
+pub(crate) fn seq(incarnation: Incarnation, position: &Position) -> Result<i64, DbError> {
     let parts = position.0.split_at_checked(12).and_then(|(of, seq)| Some((of, seq.try_into().ok()?)));
     let (of, seq) = parts.ok_or(DbError::UnknownPosition)?;
     if of == incarnation.as_bytes() { Ok(i64::from_be_bytes(seq)) } else { Err(DbError::PositionGone) }
 }
 
-fn last(db: &Connection) -> Result<i64, DbError> {
+/// The number of the last event.
+pub(crate) fn last(db: &Connection) -> Result<i64, DbError> {
     let last: Option<i64> = db.prepare_cached(sql::EVENT_LAST)?.query_row([], |row| row.get(0))?;
     Ok(last.unwrap_or(0))
 }
@@ -131,18 +134,37 @@ pub(crate) fn read_event(row: &Row<'_>) -> Result<MachineEvent, DbError> {
 }
 
 /// Adds events to the history.
-pub(crate) fn append(db: &Connection, events: &[MachineEvent]) -> Result<(), DbError> {
-    let mut insert = db.prepare_cached(sql::EVENT_INSERT)?;
-    for event in events {
-        let change = postcard::to_stdvec(&event.change).map_err(|_| DbError::Misused("an event cannot be written"))?;
-        insert.execute(params![event.machine.as_bytes(), version(event.version)?, millis(event.at), change])?;
+pub(crate) struct Appender<'db> {
+    insert: Held<'db>,
+    /// The bytes of one event after the other.
+    change: Vec<u8>,
+}
+
+impl<'db> Appender<'db> {
+    pub(crate) fn new(db: &'db Connection) -> Self {
+        Self { insert: Held::new(db, sql::EVENT_INSERT), change: Vec::new() }
     }
-    Ok(())
+
+    pub(crate) fn append(&mut self, events: &[MachineEvent]) -> Result<(), DbError> {
+        for event in events {
+            self.change.clear();
+            self.change = postcard::to_extend(&event.change, std::mem::take(&mut self.change))
+                .map_err(|_| DbError::Misused("an event cannot be written"))?;
+            let (machine, version, at) = (event.machine.as_bytes(), version(event.version)?, millis(event.at));
+            self.insert.execute(params![machine, version, at, self.change])?;
+        }
+        Ok(())
+    }
 }
 
 /// Whether a machine ever had this id: it had a first event then, which stays.
 pub(crate) fn id_used(db: &Connection, id: MachineId) -> Result<bool, DbError> {
     Ok(db.prepare_cached(sql::MACHINE_ID_USED)?.query_row([id.as_bytes()], |row| row.get(0))?)
+}
+
+/// The number of a machine's first event: its creation.
+pub(crate) fn first_of(db: &Connection, id: MachineId) -> Result<Option<i64>, DbError> {
+    Ok(db.prepare_cached(sql::EVENT_FIRST)?.query_row([id.as_bytes()], |row| row.get(0))?)
 }
 
 #[cfg(test)]

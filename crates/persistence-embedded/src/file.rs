@@ -25,7 +25,11 @@ pub(crate) const CATALOGUE: Kind =
 /// `worlds/<incarnation>.db`.
 pub(crate) const WORLD: Kind = Kind {
     application_id: 0x434C_4D57,
-    upgrades: &[include_str!("schema/world_1.sql"), include_str!("schema/world_2.sql")],
+    upgrades: &[
+        include_str!("schema/world_1.sql"),
+        include_str!("schema/world_2.sql"),
+        include_str!("schema/world_3.sql"),
+    ],
 };
 
 /// What has to be on the disk before a write is acknowledged.
@@ -68,11 +72,23 @@ pub(crate) fn create(path: &Path, kind: Kind, durability: Durability) -> Result<
 
 /// Opens a file that [`open`] has opened before, for reading.
 pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let db = connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     set_up(&db)?;
     db.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     db.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
     Ok(db)
+}
+
+/// Opens a file that no other process has: the directory is this one's. So the connections to it find their locks and the index of
+/// the log in memory, and ask the host for neither with every read.
+#[cfg(unix)]
+fn connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags_and_vfs(path, flags, c"unix-excl")
+}
+
+#[cfg(not(unix))]
+fn connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(path, flags)
 }
 
 enum Refused {
@@ -98,7 +114,7 @@ impl Refused {
 }
 
 fn connect(path: &Path, kind: Kind, durability: Durability, flags: OpenFlags) -> Result<Connection, Refused> {
-    let mut db = Connection::open_with_flags(path, flags)?;
+    let mut db = connection(path, flags)?;
     set_up(&db)?;
     // Before anything is written: a file of someone else stays as it is.
     let format = identify(&db, kind)?;

@@ -18,27 +18,38 @@
 //! - **Reads** of a row or a few run on the caller's thread, on one of the world's read-only connections; pages go to a
 //!   few threads of the store. See `list` for how a page of machines is found.
 //! - **Writes** of a world queue for its one writer, which commits what waits as one group, each with a savepoint of its
-//!   own. See `writer`.
+//!   own. See `writer`. Many machines that one caller writes are one such job: see `bulk` for why none of them needs a
+//!   savepoint.
+//! - **Counts** of machines are kept beside them, in the same transaction. See `counts`.
+//! - **Fleet operations** are records with a result for each machine, which commits with it. Who works on one is known in memory
+//!   alone. See `operations` and `leases`.
 //! - **Formats** are numbered (`PRAGMA user_version`). A newer server upgrades a file in one transaction when it opens it; an
 //!   older one refuses it. See `file`, and `schema/` for the tables.
 //!
 //! # How to change a table
-//! Add a file `schema/world_2.sql` with what turns the last format into the next, and name it in `file::WORLD`. What was
+//! Add a file `schema/world_N.sql` with what turns the last format into the next, and name it in `file::WORLD`. What was
 //! released is never edited.
 
 mod answers;
+mod bulk;
 mod catalogue;
 mod clusters;
+mod counts;
 mod directory;
 mod error;
 mod events;
 mod file;
+mod held;
+mod leases;
 mod list;
 mod machine_row;
 mod machines;
+mod operations;
 mod parts;
 mod pool;
 mod readers;
+mod results;
+mod rows;
 mod sql;
 mod store;
 mod stream;

@@ -21,24 +21,27 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
-use cloudm_application::ports::{MachinePage, MachineQuery, PlacedMachine, SortKey};
-use cloudm_domain::{Cluster, ClusterId, ClusterRef, MachineState, NamePattern, Selector};
+use cloudm_application::ports::{Accepted, MachinePage, MachineQuery, PlacedMachine, SortKey};
+use cloudm_domain::{
+    Cluster, ClusterId, ClusterRef, Incarnation, Instant, Machine, MachineState, NamePattern, Selector,
+};
 use rusqlite::Connection;
 
 use crate::error::DbError;
 use crate::stream::{Range, Source, Stream};
-use crate::{clusters, machines, sql};
+use crate::{clusters, events, machines, sql};
 
 /// Reads a page; `db` sees one moment.
-pub(crate) fn page(db: &Connection, query: &MachineQuery) -> Result<MachinePage, DbError> {
+pub(crate) fn page(db: &Connection, world: Incarnation, query: &MachineQuery) -> Result<MachinePage, DbError> {
     let mut places = Places::default();
+    let made_by = query.made_by.as_ref().map(|by| MadeBy::new(world, by)).transpose()?;
     let sources = sources(db, &query.selector, &mut places)?;
     let limit = query.limit.max(1);
     let mut merge = Merge::start(db, sources, query, limit)?;
     let mut page = MachinePage { machines: Vec::new(), next: None };
     let mut last = None;
     for examined in 0.. {
-        let Some(key) = merge.next(db)? else { break };
+        let Some(key) = merge.next(db)?.filter(|key| made_by.as_ref().is_none_or(|by| !by.ends_at(key))) else { break };
         if page.machines.len() == limit || examined == MachineQuery::MAX_EXAMINED {
             page.next = last;
             break;
@@ -47,12 +50,39 @@ pub(crate) fn page(db: &Connection, query: &MachineQuery) -> Result<MachinePage,
         let machine = machines::read(db, *id)?.ok_or_else(|| DbError::damaged("an index", "no such machine"))?;
         if let Some(cluster) = places.get(db, machine.cluster_id)?
             && query.selector.matches(&machine, &cluster)
+            && made_by.as_ref().map_or(Ok(true), |by| by.includes(db, &machine))?
         {
             page.machines.push(PlacedMachine { machine, cluster });
         }
         last = Some(key);
     }
     Ok(page)
+}
+
+/// The machines that were made by then.
+struct MadeBy {
+    at: Instant,
+    /// The last event that was committed then.
+    seq: i64,
+}
+
+impl MadeBy {
+    fn new(world: Incarnation, by: &Accepted) -> Result<Self, DbError> {
+        Ok(Self { at: by.at, seq: events::seq(world, &by.position)? })
+    }
+
+    /// Whether nothing comes after this key, in the order of creation.
+    fn ends_at(&self, key: &SortKey) -> bool {
+        matches!(key, SortKey::CreatedAt(at, _) if *at > self.at)
+    }
+
+    fn includes(&self, db: &Connection, machine: &Machine) -> Result<bool, DbError> {
+        Ok(match machine.created_at.cmp(&self.at) {
+            Ordering::Less => true,
+            Ordering::Equal => events::first_of(db, machine.id)?.is_some_and(|first| first <= self.seq),
+            Ordering::Greater => false,
+        })
+    }
 }
 
 /// The clusters that were met.
@@ -189,11 +219,11 @@ impl PartialOrd for Head {
 
 #[cfg(test)]
 mod tests {
-    use cloudm_domain::{Instant, Machine, MachineId, NewMachine, Order, Preset, Protection, Rules, Seed, Span, Tags};
+    use cloudm_domain::{MachineId, NewMachine, Order, Preset, Protection, Rules, Seed, Span, Tags};
 
     use super::*;
     use crate::file::{self, Durability};
-    use crate::machine_row;
+    use crate::rows::Rows;
 
     /// A cluster and so many machines in it, a millisecond after each other.
     fn world(machines: usize) -> (tempfile::TempDir, Connection) {
@@ -204,6 +234,7 @@ mod tests {
         let cluster = (cluster_id.as_bytes(), "web", "A", 1, 0, 0);
         fill.execute(sql::CLUSTER_INSERT, cluster).unwrap();
         let rules = Rules::new(Seed::new(1).unwrap(), Preset::Instant.behaviour());
+        let mut rows = Rows::new(&fill);
         for number in 0..machines {
             let mut id = [0; 12];
             id[4..].copy_from_slice(&(number as u64).to_be_bytes());
@@ -217,8 +248,9 @@ mod tests {
                 start: true,
             };
             let at = Instant::DEFAULT_START.plus(Span::from_millis(number as u64));
-            machine_row::insert(&fill, &Machine::create(new, at, &rules).machine).unwrap();
+            assert!(rows.insert(&Machine::create(new, at, &rules).machine).unwrap());
         }
+        rows.finish().unwrap();
         fill.commit().unwrap();
         (directory, db)
     }
@@ -227,14 +259,15 @@ mod tests {
     fn a_page_examines_no_more_machines_than_it_may() {
         let (_directory, db) = world(MachineQuery::MAX_EXAMINED + 1);
         let selector = Selector { name: Some("none*".parse().unwrap()), ..Selector::default() };
-        let mut query = MachineQuery { selector, order: Order::default(), after: None, limit: 10 };
-        let short = page(&db, &query).unwrap();
+        let mut query = MachineQuery { selector, order: Order::default(), after: None, made_by: None, limit: 10 };
+        let page = |query: &MachineQuery| page(&db, Incarnation::from_bytes([1; 12]), query);
+        let short = page(&query).unwrap();
         assert!(short.machines.is_empty() && short.next.is_some());
         query.after = short.next;
-        assert_eq!(page(&db, &query).unwrap(), MachinePage { machines: Vec::new(), next: None });
+        assert_eq!(page(&query).unwrap(), MachinePage { machines: Vec::new(), next: None });
         // By name, the index leads to the prefix and nothing is examined in vain.
         query.order = "name".parse().unwrap();
         query.after = None;
-        assert_eq!(page(&db, &query).unwrap().next, None);
+        assert_eq!(page(&query).unwrap().next, None);
     }
 }

@@ -6,12 +6,10 @@ use std::str::FromStr;
 use cloudm_domain::{
     Cause, InProgress, Instant, Machine, MachineData, MachineState, Protection, Reason, Step, StepKind, Tags,
 };
+use rusqlite::Row;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, params};
 
 use crate::error::DbError;
-use crate::sql;
-use crate::writer::millis;
 
 /// The number of columns of a machine.
 pub(crate) const COLUMNS: usize = 21;
@@ -69,7 +67,7 @@ impl Columns<'_, '_> {
         self.number::<u8>(column).map(|flag| flag != 0)
     }
 
-    fn state(&self, column: usize) -> Result<MachineState, DbError> {
+    pub(crate) fn state(&self, column: usize) -> Result<MachineState, DbError> {
         MachineState::from_number(self.number(column)?).map_err(|why| DbError::damaged("a state", why))
     }
 
@@ -134,108 +132,4 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Machine, DbError> {
 /// A version as SQLite holds it.
 pub(crate) fn version(version: u64) -> Result<i64, DbError> {
     i64::try_from(version).map_err(|_| DbError::Misused("a version is below 2^63"))
-}
-
-fn tags(machine: &MachineData) -> Result<Option<String>, DbError> {
-    let tags = machine.tags.as_slice();
-    let json = (!tags.is_empty()).then(|| serde_json::to_string(tags)).transpose();
-    json.map_err(|_| DbError::Misused("tags are text"))
-}
-
-/// Makes the machine's row, and those of its tags.
-pub(crate) fn insert(db: &Connection, machine: &Machine) -> Result<(), DbError> {
-    let change = machine.in_progress.as_ref();
-    db.prepare_cached(sql::MACHINE_INSERT)?.execute(params![
-        machine.id.as_bytes(),
-        machine.cluster_id.as_bytes(),
-        machine.name.as_str(),
-        machine.machine_type.as_str(),
-        tags(machine)?,
-        machine.protection.stop,
-        machine.protection.terminate,
-        machine.state.number(),
-        millis(machine.state_changed_at),
-        change.map(|change| change.cause.number()),
-        change.and_then(|change| change.from).map(MachineState::number),
-        change.map(|change| change.to.number()),
-        change.and_then(|change| change.machine_type.as_ref()).map(|code| code.as_str()),
-        machine.next.map(|step| millis(step.at)),
-        machine.next.map(|step| step.kind.number()),
-        machine.reason.map(Reason::number),
-        machine.deleted,
-        machine.ordinal,
-        version(machine.version)?,
-        millis(machine.created_at),
-        millis(machine.updated_at),
-        machine.holds_name(),
-    ])?;
-    if machine.holds_name() { insert_tags(db, machine) } else { Ok(()) }
-}
-
-/// Replaces the row of `old`, and of its tags, by that of `new`, which is the same machine.
-pub(crate) fn update(db: &Connection, old: &Machine, new: &Machine) -> Result<(), DbError> {
-    if (old.id, old.cluster_id, old.created_at) != (new.id, new.cluster_id, new.created_at) {
-        return Err(DbError::Misused("a machine keeps its id, its cluster and its instant of creation"));
-    }
-    let change = new.in_progress.as_ref();
-    db.prepare_cached(sql::MACHINE_UPDATE)?.execute(params![
-        new.id.as_bytes(),
-        tags(new)?,
-        new.protection.stop,
-        new.protection.terminate,
-        new.state.number(),
-        millis(new.state_changed_at),
-        change.map(|change| change.cause.number()),
-        change.and_then(|change| change.from).map(MachineState::number),
-        change.map(|change| change.to.number()),
-        change.and_then(|change| change.machine_type.as_ref()).map(|code| code.as_str()),
-        new.next.map(|step| millis(step.at)),
-        new.next.map(|step| step.kind.number()),
-        new.reason.map(Reason::number),
-        new.deleted,
-        new.ordinal,
-        version(new.version)?,
-        millis(new.updated_at),
-    ])?;
-    let place = |machine: &Machine| (machine.name.clone(), machine.machine_type.clone(), machine.holds_name());
-    if place(old) != place(new) {
-        db.prepare_cached(sql::MACHINE_PLACE)?.execute(params![
-            new.id.as_bytes(),
-            new.name.as_str(),
-            new.machine_type.as_str(),
-            new.holds_name(),
-        ])?;
-    }
-    let tagged = |machine: &Machine| machine.holds_name().then(|| (machine.name.clone(), machine.tags.clone()));
-    if tagged(old) != tagged(new) {
-        delete_tags(db, old)?;
-        if new.holds_name() {
-            insert_tags(db, new)?;
-        }
-    }
-    Ok(())
-}
-
-/// Deletes the machine's row, and those of its tags.
-pub(crate) fn delete(db: &Connection, machine: &Machine) -> Result<(), DbError> {
-    delete_tags(db, machine)?;
-    db.prepare_cached(sql::MACHINE_DELETE)?.execute([machine.id.as_bytes()])?;
-    Ok(())
-}
-
-fn insert_tags(db: &Connection, machine: &Machine) -> Result<(), DbError> {
-    let mut insert = db.prepare_cached(sql::TAG_INSERT)?;
-    for tag in machine.tags.as_slice() {
-        let created_at = millis(machine.created_at);
-        insert.execute(params![tag.as_str(), created_at, machine.id.as_bytes(), machine.name.as_str()])?;
-    }
-    Ok(())
-}
-
-fn delete_tags(db: &Connection, machine: &Machine) -> Result<(), DbError> {
-    let mut delete = db.prepare_cached(sql::TAG_DELETE)?;
-    for tag in machine.tags.as_slice() {
-        delete.execute(params![tag.as_str(), millis(machine.created_at), machine.id.as_bytes()])?;
-    }
-    Ok(())
 }

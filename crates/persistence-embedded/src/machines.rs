@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
-    Commit, CommitError, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, StoreError,
+    BulkWrite, Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine,
+    StoreError,
 };
 use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name};
-use rusqlite::{Connection, OptionalExtension, Params, params};
+use rusqlite::{Connection, Params, params};
 
+use crate::bulk::Bulk;
 use crate::error::DbError;
 use crate::machine_row::{self, COLUMNS, Columns};
 use crate::world::OpenWorld;
 use crate::writer::millis;
-use crate::{answers, clusters, events, list, sql};
+use crate::{answers, bulk, clusters, counts, events, list, sql};
 
 /// The machines of one world.
 pub(crate) struct Machines(pub(crate) Arc<OpenWorld>);
@@ -33,8 +35,8 @@ impl MachineStore for Machines {
     }
 
     async fn list(&self, query: &MachineQuery) -> Result<MachinePage, StoreError> {
-        let query = query.clone();
-        self.0.read_on_thread(move |readers| readers.read_moment(|db| list::page(db, &query))).await
+        let (query, incarnation) = (query.clone(), self.0.incarnation());
+        self.0.read_on_thread(move |readers| readers.read_moment(|db| list::page(db, incarnation, &query))).await
     }
 
     async fn due(&self, until: Instant, limit: usize) -> Result<Vec<Machine>, StoreError> {
@@ -43,6 +45,18 @@ impl MachineStore for Machines {
 
     async fn next_due(&self) -> Result<Option<Instant>, StoreError> {
         self.0.read(next_due)
+    }
+
+    async fn counts(&self) -> Result<Vec<MachineCount>, StoreError> {
+        self.0.read_on_thread(|readers| readers.read(counts::all)).await
+    }
+
+    async fn commit_all(&self, writes: Vec<BulkWrite>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
+        if writes.len() > MachineQuery::MAX_EXAMINED {
+            return Err(DbError::Misused("so many machines are not written at once").into());
+        }
+        let instant = writes.iter().flat_map(|write| &write.events).map(|event| event.at).max();
+        self.0.write(instant, move |db| Ok(bulk::write_all(db, &writes)?)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
@@ -92,57 +106,26 @@ fn write(db: &Connection, commit: &Commit, wall: u64) -> Result<(), CommitError>
     {
         return Err(CommitError::KeyTaken);
     }
-    match &commit.write {
-        MachineWrite::Create(machine) => create(db, machine)?,
-        MachineWrite::Update { expected, machine } => update(db, *expected, machine)?,
-        MachineWrite::Remove { id, expected } => machine_row::delete(db, &expect(db, *id, *expected)?)?,
-    }
+    let old = match &commit.write {
+        MachineWrite::Create(_) => None,
+        MachineWrite::Update { expected, machine } => Some(expect(db, machine.id, *expected)?),
+        MachineWrite::Remove { id, expected } => Some(expect(db, *id, *expected)?),
+    };
+    let new = match &commit.write {
+        MachineWrite::Create(machine) | MachineWrite::Update { machine, .. } => Some(machine),
+        MachineWrite::Remove { .. } => None,
+    };
     if !commit.is_whole() {
-        return Err(DbError::Misused("the events of a commit lead from the version before to the version after").into());
+        return Err(bulk::torn().into());
     }
-    events::append(db, &commit.events)?;
+    let mut bulk = Bulk::new(db);
+    bulk.change(old.as_ref(), new, &commit.events)??;
+    bulk.finish()?;
     commit.keep.iter().try_for_each(|answer| answers::put(db, answer))?;
-    Ok(())
-}
-
-fn create(db: &Connection, machine: &Machine) -> Result<(), CommitError> {
-    if events::id_used(db, machine.id)? {
-        return Err(CommitError::IdUsed);
-    }
-    if clusters::get(db, machine.cluster_id)?.is_none() {
-        return Err(CommitError::NoCluster);
-    }
-    check_name(db, machine)?;
-    machine_row::insert(db, machine)?;
-    Ok(())
-}
-
-fn update(db: &Connection, expected: u64, machine: &Machine) -> Result<(), CommitError> {
-    let old = expect(db, machine.id, expected)?;
-    if old.name != machine.name {
-        check_name(db, machine)?;
-    }
-    machine_row::update(db, &old, machine)?;
     Ok(())
 }
 
 /// The machine, where it has the expected version.
 fn expect(db: &Connection, id: MachineId, expected: u64) -> Result<Machine, CommitError> {
     read(db, id)?.filter(|machine| machine.version == expected).ok_or(CommitError::Conflict)
-}
-
-fn check_name(db: &Connection, machine: &Machine) -> Result<(), CommitError> {
-    if !machine.holds_name() {
-        return Ok(());
-    }
-    match holder(db, machine)? {
-        Some(holder) if holder != *machine.id.as_bytes() => Err(CommitError::NameTaken),
-        _ => Ok(()),
-    }
-}
-
-fn holder(db: &Connection, machine: &Machine) -> Result<Option<[u8; 12]>, DbError> {
-    let mut statement = db.prepare_cached(sql::MACHINE_NAME_HELD)?;
-    let place = params![machine.cluster_id.as_bytes(), machine.name.as_str()];
-    Ok(statement.query_row(place, |row| row.get(0)).optional()?)
 }

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use cloudm_application::ports::{GoneCluster, Part, Parts, PartsToLoad, StoreError, WallClock, World, WorldsError};
-use cloudm_domain::Instant;
+use cloudm_domain::{Instant, Machine};
 use rusqlite::{Connection, Row};
 
 use crate::error::DbError;
 use crate::file::{self, Durability};
 use crate::machine_row::{self, version};
+use crate::rows::Rows;
 use crate::writer::millis;
 use crate::{clusters, events, sql, world};
 
@@ -92,9 +93,19 @@ fn put(db: &Connection, part: &Part) -> Result<(), DbError> {
         Part::World(..) | Part::End => Ok(()),
         Part::Clusters(some) => some.iter().try_for_each(|cluster| clusters::insert(db, cluster)),
         Part::GoneClusters(some) => some.iter().try_for_each(|gone| put_gone(db, gone)),
-        Part::Machines(some) => some.iter().try_for_each(|machine| machine_row::insert(db, machine)),
-        Part::Events(some) => events::append(db, some),
+        Part::Machines(some) => put_machines(db, some),
+        Part::Events(some) => events::Appender::new(db).append(some),
     }
+}
+
+fn put_machines(db: &Connection, machines: &[Machine]) -> Result<(), DbError> {
+    let mut rows = Rows::new(db);
+    for machine in machines {
+        if !rows.insert(machine)? {
+            return Err(DbError::Misused("a machine of parts has its id and its name for itself"));
+        }
+    }
+    rows.finish()
 }
 
 fn put_gone(db: &Connection, gone: &GoneCluster) -> Result<(), DbError> {

@@ -41,6 +41,9 @@ statements! {
     COPY = "VACUUM INTO ?";
     // Of a copy, before it is used: all of them, by no index.
     ANSWERS_CLEAR = "DELETE FROM answers";
+    OPERATIONS_CLEAR = "DELETE FROM operations";
+    RESULTS_CLEAR = "DELETE FROM operation_results";
+    REFUSALS_CLEAR = "DELETE FROM operation_refusals";
     // All that a world holds.
     ALL_GONE_CLUSTERS = "SELECT ", cluster_columns!(), ", c.deleted_at FROM gone_clusters c ORDER BY c.id";
     ALL_MACHINES = "SELECT ", machine_columns!(), " FROM machines m \
@@ -81,18 +84,22 @@ statements! {
     MACHINE_INSERT = "INSERT INTO machines (id, cluster_id, name, machine_type, tags, protect_stop, protect_terminate, \
         state, state_changed_at, change_cause, change_from, change_to, change_type, next_at, next_kind, reason, deleted, \
         ordinal, version, created_at, updated_at, live) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22) \
+        ON CONFLICT DO NOTHING";
     // What changes often. It leaves alone the columns of the indexes of live machines.
-    MACHINE_UPDATE = "UPDATE machines SET tags = ?2, protect_stop = ?3, protect_terminate = ?4, state = ?5, \
-        state_changed_at = ?6, change_cause = ?7, change_from = ?8, change_to = ?9, change_type = ?10, next_at = ?11, \
-        next_kind = ?12, reason = ?13, deleted = ?14, ordinal = ?15, version = ?16, updated_at = ?17 WHERE id = ?1";
+    MACHINE_UPDATE = "UPDATE machines SET protect_stop = ?3, protect_terminate = ?4, state = ?5, state_changed_at = ?6, \
+        change_cause = ?7, change_from = ?8, change_to = ?9, change_type = ?10, next_at = ?11, next_kind = ?12, \
+        reason = ?13, deleted = ?14, ordinal = ?15, version = ?16, updated_at = ?17 WHERE id = ?1 AND version = ?2";
     MACHINE_PLACE = "UPDATE machines SET name = ?2, machine_type = ?3, live = ?4 WHERE id = ?1";
-    MACHINE_DELETE = "DELETE FROM machines WHERE id = ?";
+    MACHINE_TAGS = "UPDATE machines SET tags = ?2 WHERE id = ?1";
+    MACHINE_VERSION = "SELECT version FROM machines WHERE id = ?";
+    MACHINE_DELETE = "DELETE FROM machines WHERE id = ? AND version = ?";
     TAG_INSERT = "INSERT INTO machine_tags (tag, created_at, id, name) VALUES (?, ?, ?, ?)";
     TAG_DELETE = "DELETE FROM machine_tags WHERE tag = ? AND created_at = ? AND id = ?";
 
     EVENT_INSERT = "INSERT INTO events (machine_id, version, at, change) VALUES (?, ?, ?, ?)";
     EVENT_LAST = "SELECT MAX(seq) FROM events";
+    EVENT_FIRST = "SELECT MIN(seq) FROM events WHERE machine_id = ?";
     EVENT_PAGE = "SELECT seq, machine_id, version, at, change FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
     EVENT_PAGE_OF_MACHINE = "SELECT seq, machine_id, version, at, change FROM events \
         WHERE machine_id = ? AND seq > ? ORDER BY seq LIMIT ?";
@@ -106,6 +113,37 @@ statements! {
     ANSWER_SET = "INSERT OR REPLACE INTO answers (key, fingerprint, answer, expires_at) VALUES (?, ?, ?, ?)";
     ANSWER_PURGE = "DELETE FROM answers WHERE key IN \
         (SELECT key FROM answers WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)";
+
+    COUNT_ALL = "SELECT n.machine_type, n.state, n.machines, ", cluster_columns!(),
+        " FROM counts n CROSS JOIN clusters c ON c.id = n.cluster_id";
+    COUNT_ADD = "INSERT INTO counts (cluster_id, machine_type, state, machines) VALUES (?1, ?2, ?3, ?4) \
+        ON CONFLICT DO UPDATE SET machines = machines + ?4";
+    COUNT_TAKE = "UPDATE counts SET machines = machines - ?4 \
+        WHERE cluster_id = ?1 AND machine_type = ?2 AND state = ?3 AND machines > ?4";
+    COUNT_DROP = "DELETE FROM counts WHERE cluster_id = ?1 AND machine_type = ?2 AND state = ?3 AND machines = ?4";
+
+    OPERATION_GET = "SELECT record FROM operations WHERE id = ?";
+    OPERATION_PAGE = "SELECT record FROM operations WHERE number < ? ORDER BY number DESC LIMIT ?";
+    OPERATION_UNENDED = "SELECT record FROM operations WHERE expires_at IS NULL ORDER BY number LIMIT ?";
+    OPERATION_UNENDED_COUNT = "SELECT COUNT(*) FROM operations WHERE expires_at IS NULL";
+    OPERATION_EXPIRED = "SELECT number FROM operations WHERE expires_at <= ? ORDER BY expires_at LIMIT 1";
+    OPERATION_INSERT = "INSERT INTO operations (id, record) VALUES (?, '')";
+    OPERATION_SET = "UPDATE operations SET record = ?2, expires_at = ?3 WHERE number = ?1";
+    OPERATION_DROP = "DELETE FROM operations WHERE number = ?";
+    RESULT_KNOWN = "SELECT EXISTS (SELECT 1 FROM operation_results WHERE operation = ?1 AND machine_id = ?2) \
+        OR EXISTS (SELECT 1 FROM operation_refusals WHERE operation = ?1 AND machine_id = ?2)";
+    RESULT_ANY = "SELECT EXISTS (SELECT 1 FROM operation_results WHERE operation = ?1 AND machine_id BETWEEN ?2 AND ?3) \
+        OR EXISTS (SELECT 1 FROM operation_refusals WHERE operation = ?1 AND machine_id BETWEEN ?2 AND ?3)";
+    RESULT_INSERT = "INSERT INTO operation_results (operation, machine_id, outcome) VALUES (?, ?, ?)";
+    REFUSAL_INSERT = "INSERT INTO operation_refusals (operation, machine_id, outcome) VALUES (?, ?, ?)";
+    RESULT_PAGE = "SELECT machine_id, outcome FROM operation_results WHERE operation = ? AND machine_id > ? \
+        ORDER BY machine_id LIMIT ?";
+    REFUSAL_PAGE = "SELECT machine_id, outcome FROM operation_refusals WHERE operation = ? AND machine_id > ? \
+        ORDER BY machine_id LIMIT ?";
+    RESULT_DROP = "DELETE FROM operation_results WHERE operation = ?1 AND machine_id IN \
+        (SELECT machine_id FROM operation_results WHERE operation = ?1 LIMIT ?2)";
+    REFUSAL_DROP = "DELETE FROM operation_refusals WHERE operation = ?1 AND machine_id IN \
+        (SELECT machine_id FROM operation_refusals WHERE operation = ?1 LIMIT ?2)";
 }
 
 /// The statements of the catalogue.
@@ -138,8 +176,9 @@ mod tests {
         rows.map(Result::unwrap).collect()
     }
 
-    /// All clusters, or their number, of which there are at most a thousand; and what a world is read whole by.
-    const MAY_SCAN: [&str; 5] = [CLUSTER_ALL, CLUSTER_COUNT, ALL_GONE_CLUSTERS, ALL_MACHINES, ALL_EVENTS];
+    /// All clusters, or their number, of which there are at most a thousand; counts, of which there are a few for each cluster; and
+    /// what a world is read whole by.
+    const MAY_SCAN: [&str; 6] = [CLUSTER_ALL, CLUSTER_COUNT, COUNT_ALL, ALL_GONE_CLUSTERS, ALL_MACHINES, ALL_EVENTS];
 
     fn check(db: &rusqlite::Connection, name: &str, sql: &str) {
         for step in plan(db, sql) {

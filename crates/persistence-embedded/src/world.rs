@@ -19,8 +19,10 @@ use crate::directory::Directory;
 use crate::error::{DbError, closed};
 use crate::events::Events;
 use crate::file::{self, Durability};
+use crate::leases::Leases;
 use crate::machine_row::Columns;
 use crate::machines::Machines;
+use crate::operations::Operations;
 use crate::pool::Pool;
 use crate::readers::Readers;
 use crate::writer::{Progress, Writer, millis};
@@ -53,6 +55,7 @@ pub(crate) struct OpenWorld {
     high_water: HighWater,
     readers: Readers,
     writer: Writer,
+    leases: Leases,
     used: AtomicBool,
     /// Whether no name points to it any more.
     gone: AtomicBool,
@@ -105,6 +108,7 @@ impl OpenWorld {
             high_water: HighWater(AtomicU64::new(high_water.millis())),
             readers: Readers::new(path.clone()),
             writer: Writer::new(path, base.durability, high_water),
+            leases: Leases::default(),
             used: AtomicBool::new(true),
             gone: AtomicBool::new(false),
             commits: watch::Sender::new(()),
@@ -121,6 +125,7 @@ impl OpenWorld {
             machines: Arc::new(Machines(self.clone())),
             events: Arc::new(Events(self.clone())),
             answers: Arc::new(Answers(self.clone())),
+            operations: Arc::new(Operations(self.clone())),
         }
     }
 
@@ -130,6 +135,11 @@ impl OpenWorld {
 
     pub(crate) fn incarnation(&self) -> Incarnation {
         self.incarnation
+    }
+
+    /// Who works on its fleet operations.
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     fn record(&self) -> Arc<World> {
@@ -261,7 +271,9 @@ impl OpenWorld {
             let write = db.unchecked_transaction()?;
             write.execute(sql::WORLD_SET, [text])?;
             write.execute(sql::HIGH_WATER_SET, [millis(world.clock.now(0))])?;
-            write.execute(sql::ANSWERS_CLEAR, [])?;
+            for clear in [sql::ANSWERS_CLEAR, sql::OPERATIONS_CLEAR, sql::RESULTS_CLEAR, sql::REFUSALS_CLEAR] {
+                write.execute(clear, [])?;
+            }
             write.commit()?;
             db.close().map_err(|(_, error)| error)
         };

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cloudm_application::ports::{
-    ClusterCommit, ClusterWrite, CreationQuery, EventQuery, NewWorld, Store, StoreError, WorldPorts,
+    ClusterCommit, ClusterWrite, CreationQuery, EventQuery, ForkedWorld, NewWorld, Store, StoreError, WorldPorts,
 };
 use cloudm_application::testing::{CountingEntropy, ManualWall};
 use cloudm_domain::{Cluster, ClusterId, Incarnation, Instant, Preset, Rate, Rules, Seed, WorldName};
@@ -132,6 +132,8 @@ async fn a_world_of_the_first_format_is_upgraded() {
     let file = directory.path().join("worlds").join(format!("{}.db", new_world(1).incarnation));
     let db = rusqlite::Connection::open(&file).unwrap();
     db.execute_batch("DROP INDEX events_created; DROP TABLE gone_clusters; PRAGMA user_version = 1").unwrap();
+    db.execute_batch("DROP TABLE operations; DROP TABLE operation_results; DROP TABLE operation_refusals").unwrap();
+    db.execute_batch("DROP TABLE counts").unwrap();
     drop(db);
     let store = open(directory.path()).unwrap();
     let world = ports(&store).await;
@@ -139,6 +141,36 @@ async fn a_world_of_the_first_format_is_upgraded() {
     let all = CreationQuery { until: Instant::MAX, after: None, descending: false, limit: 1 };
     assert_eq!(world.events.created(&all).await.unwrap(), []);
     assert_eq!(world.clusters.gone(ClusterId::from_bytes([1; 12])).await.unwrap(), None);
+    assert!(world.operations.unended().await.unwrap().is_empty());
+    assert_eq!(world.machines.counts().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_fork_keeps_no_row_of_what_stays_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let world = ports(&store).await;
+    store.close().await;
+    drop(world);
+    let file = |number| directory.path().join("worlds").join(format!("{}.db", new_world(number).incarnation));
+    let db = rusqlite::Connection::open(file(1)).unwrap();
+    db.execute_batch(
+        "INSERT INTO operations (number, id, record) VALUES (1, x'01', '{}');
+         INSERT INTO operation_results VALUES (1, x'01', 1);
+         INSERT INTO operation_refusals VALUES (1, x'02', 12);
+         INSERT INTO answers VALUES ('key', x'01', x'01', 1)",
+    )
+    .unwrap();
+    drop(db);
+    let store = open(directory.path()).unwrap();
+    let NewWorld { incarnation, .. } = new_world(2);
+    let fork = ForkedWorld { name: "copy".parse().unwrap(), incarnation, seed: None, asked: None };
+    store.fork_world(new_world(1).incarnation, fork).await.unwrap();
+    let db = rusqlite::Connection::open(file(2)).unwrap();
+    for table in ["operations", "operation_results", "operation_refusals", "answers"] {
+        let rows: i64 = db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 0, "{table}");
+    }
 }
 
 #[tokio::test]

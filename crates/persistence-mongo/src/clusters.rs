@@ -117,7 +117,7 @@ impl ClusterStore for Clusters {
     }
 
     async fn commit(&self, commit: ClusterCommit) -> Result<(), ClusterCommitError> {
-        let (world, numbers) = (self.0.clone(), Numbers::new(self.0.sequence.clone(), 1));
+        let (world, numbers) = (self.0.clone(), Numbers::new(self.0.sequence.clone()));
         // There are few of these, and they all count in the record of the world.
         let _turn = self.0.cluster_turn.lock().await;
         self.0.write(Writing { world, commit, numbers }).await
@@ -269,7 +269,7 @@ impl Writing {
             }
             ClusterWrite::Delete { id, at, .. } => (*id, date(*at)),
         };
-        let seq = self.numbers.take(at).await?;
+        let seq = self.numbers.take(1, at).await?;
         let world = self.world.id();
         let numbered = doc! { "_id": key(world, seq), "w": world, "seq": seq, "cluster": id.to_string() };
         let events: Collection<Document> = self.world.collection(collections::EVENTS);

@@ -13,10 +13,16 @@ pub(crate) const CLUSTER_IDS: &str = "cluster_ids";
 pub(crate) const GUARDS: &str = "guards";
 /// `{_id: "w/id", w, cluster: "w/id", …}`: machines.
 pub(crate) const MACHINES: &str = "machines";
-/// `{_id: "w/seq", w, seq, event: {…}}`: the history. See `sequence`.
+/// `{_id: "w/seq", w, seq, event: {…}, counts: […]}`: the history. See `sequence`, and `counting` for the counts.
 pub(crate) const EVENTS: &str = "events";
 /// `{_id: incarnation, last, solid}`: the counter of that.
 pub(crate) const SEQUENCES: &str = "sequences";
+/// `{_id: incarnation, folded, counts: […]}`: how many machines there are. See `counting`.
+pub(crate) const COUNTS: &str = "counts";
+/// `{_id: "w/id", w, number, unended, record, …}`: fleet operations.
+pub(crate) const OPERATIONS: &str = "operations";
+/// `{_id: "w/operation/machine", w, operation, refused, outcome}`: what came of them for each machine.
+pub(crate) const RESULTS: &str = "results";
 /// `{_id: "w/key", w, …}`: kept answers.
 pub(crate) const ANSWERS: &str = "answers";
 /// `{_id: name, value}`: what is one for all worlds.

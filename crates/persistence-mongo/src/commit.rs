@@ -6,17 +6,18 @@ use async_trait::async_trait;
 use cloudm_application::ports::{Commit, CommitError, MachineWrite};
 use cloudm_domain::{ClusterId, Machine, MachineId, Name};
 use futures_util::TryStreamExt;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{DateTime, Document, doc};
 use mongodb::error::Error;
 use mongodb::{ClientSession, Collection};
 
-use crate::document::{date, key, long};
-use crate::events::EventDoc;
+use crate::append::Entry;
+use crate::counts::{Kind, Tally};
+use crate::document::{key, long};
 use crate::machine_doc::MachineDoc;
 use crate::numbers::Numbers;
 use crate::transaction::{Stop, Work};
 use crate::world::OpenWorld;
-use crate::{answers, collections, events, guards};
+use crate::{answers, collections, counting, events, guards};
 
 /// A write of one machine. See [`crate::sequence`] for the numbers of its events.
 pub(crate) struct MachineCommit {
@@ -40,12 +41,15 @@ impl Work for MachineCommit {
         {
             return Err(Stop::Refused(CommitError::KeyTaken));
         }
-        match &self.commit.write {
+        let (tally, at) = match &self.commit.write {
             MachineWrite::Create(machine) => self.create(session, machine).await?,
             MachineWrite::Update { expected, machine } => self.update(session, *expected, machine).await?,
             MachineWrite::Remove { id, expected } => self.remove(session, *id, *expected).await?,
-        }
-        self.append(session).await?;
+        };
+        // Last, for a commit that is refused takes no number.
+        let events: Vec<_> = self.commit.events.iter().collect();
+        let entry = Entry { events: &events, tally, operation: None, at };
+        entry.append(&self.world, session, &self.numbers).await?;
         if let Some(answer) = keep {
             answers::put(&self.world, session, answer).await?;
         }
@@ -57,13 +61,15 @@ impl Work for MachineCommit {
     }
 
     fn end(&self, committed: bool) {
-        self.numbers.tidy(committed);
+        if let Some(last) = self.numbers.tidy(committed) {
+            counting::committed(&self.world, last);
+        }
     }
 }
 
 impl MachineCommit {
     pub(crate) fn new(world: Arc<OpenWorld>, commit: Commit) -> Self {
-        let numbers = Numbers::new(world.sequence.clone(), commit.events.len());
+        let numbers = Numbers::new(world.sequence.clone());
         Self { world, commit, numbers }
     }
 
@@ -71,7 +77,7 @@ impl MachineCommit {
         self.world.collection(collections::MACHINES)
     }
 
-    async fn create(&self, session: &mut ClientSession, machine: &Machine) -> Result<(), Refused> {
+    async fn create(&self, session: &mut ClientSession, machine: &Machine) -> Result<Counted, Refused> {
         let events: Collection<Document> = self.world.collection(collections::EVENTS);
         // A machine that ever was had a first event then, which stays.
         let first = events::of_machine(&self.world, machine.id);
@@ -80,11 +86,11 @@ impl MachineCommit {
         }
         self.take_name(session, machine).await?;
         let made = MachineDoc::of(self.world.id(), machine)?;
-        self.machines().insert_one(made).session(&mut *session).await?;
-        Ok(())
+        self.machines().insert_one(&made).session(&mut *session).await?;
+        Ok(counted(None, Some(Kind::of(machine)), &made))
     }
 
-    async fn update(&self, session: &mut ClientSession, expected: u64, machine: &Machine) -> Result<(), Refused> {
+    async fn update(&self, session: &mut ClientSession, expected: u64, machine: &Machine) -> Result<Counted, Refused> {
         let after = MachineDoc::of(self.world.id(), machine)?;
         let filter = doc! { "_id": after.key(), "version": long(expected)? };
         let before = self.machines().find_one_and_replace(filter, &after).session(&mut *session).await?;
@@ -92,13 +98,14 @@ impl MachineCommit {
         if machine.holds_name() && before.name() != machine.name.as_str() {
             self.take_name(session, machine).await?;
         }
-        Ok(())
+        Ok(counted(Some(before.kind()?), Some(Kind::of(machine)), &after))
     }
 
-    async fn remove(&self, session: &mut ClientSession, id: MachineId, expected: u64) -> Result<(), Refused> {
+    async fn remove(&self, session: &mut ClientSession, id: MachineId, expected: u64) -> Result<Counted, Refused> {
         let filter = doc! { "_id": key(self.world.id(), id), "version": long(expected)? };
-        let deleted = self.machines().delete_one(filter).session(&mut *session).await?;
-        if deleted.deleted_count == 0 { Err(Stop::Refused(CommitError::Conflict)) } else { Ok(()) }
+        let before = self.machines().find_one_and_delete(filter).session(&mut *session).await?;
+        let before = before.ok_or(Stop::Refused(CommitError::Conflict))?;
+        Ok(counted(Some(before.kind()?), None, &before))
     }
 
     /// Makes sure that the cluster exists and nobody else in it has the name, until the transaction ends.
@@ -116,16 +123,13 @@ impl MachineCommit {
         let taken = machine.holds_name() && holders.iter().any(|holder| holder.key() != mine);
         if taken { Err(Stop::Refused(CommitError::NameTaken)) } else { Ok(()) }
     }
+}
 
-    async fn append(&self, session: &mut ClientSession) -> Result<(), Refused> {
-        let happened = &self.commit.events;
-        // Last, for a commit that is refused needs none.
-        let Some(at) = happened.iter().map(|event| event.at).max() else { return Ok(()) };
-        let first = self.numbers.take(date(at)).await?;
-        let numbered = happened.iter().zip(first..).map(|(event, seq)| EventDoc::of(self.world.id(), seq, event));
-        let numbered: Vec<_> = numbered.collect::<Result<_, _>>()?;
-        let events: Collection<EventDoc> = self.world.collection(collections::EVENTS);
-        events.insert_many(numbered).session(&mut *session).await?;
-        Ok(())
-    }
+/// What a write changes of the numbers of machines, and when.
+type Counted = (Tally, DateTime);
+
+fn counted(before: Option<Kind>, after: Option<Kind>, machine: &MachineDoc) -> Counted {
+    let mut tally = Tally::default();
+    tally.change(before, after);
+    (tally, machine.updated_at())
 }

@@ -1,23 +1,27 @@
 //! The history of a world.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
     CreationQuery, EventPage, EventQuery, EventStore, Position, PositionedEvent, StoreError,
 };
-use cloudm_domain::{Change, Incarnation, Instant, MachineEvent, MachineId};
+use cloudm_domain::{Change, Incarnation, Instant, MachineEvent, MachineId, OperationId};
 use futures_util::TryStreamExt;
-use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, DateTime, Document, doc};
 use mongodb::error::Error;
 use mongodb::options::Hint;
+use mongodb::{ClientSession, Collection};
 use serde::{Deserialize, Serialize};
 
 use crate::collections;
+use crate::counts::{Count, Tally};
 use crate::document::{damaged, date, instant, key, limit, long, number};
+use crate::list::any;
+use crate::transaction::Stop;
 use crate::world::OpenWorld;
 
 /// A number of the history, with the event that has it; without one it is filled, and nothing happened.
@@ -29,6 +33,12 @@ pub(crate) struct EventDoc {
     seq: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event: Option<Happened>,
+    /// What the commit whose last number this is changes of the numbers of machines. See [`crate::counting`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    counts: Vec<Count>,
+    /// The fleet operation whose acceptance has the number, or whose work, where that has no event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    operation: Option<ObjectId>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,7 +62,19 @@ impl EventDoc {
             kind: event.change.kind().to_string(),
             change: Binary { subtype: BinarySubtype::Generic, bytes },
         };
-        Ok(Self { key: key(world, seq), w: world, seq, event: Some(happened) })
+        Ok(Self { event: Some(happened), ..Self::mark(world, seq, None) })
+    }
+
+    /// What is no event, and has a number.
+    pub(crate) fn mark(world: ObjectId, seq: i64, operation: Option<OperationId>) -> Self {
+        let operation = operation.map(|id| ObjectId::from_bytes(*id.as_bytes()));
+        Self { key: key(world, seq), w: world, seq, event: None, counts: Vec::new(), operation }
+    }
+
+    /// The same, as the last of a commit that changes numbers of machines so.
+    #[must_use]
+    pub(crate) fn counting(self, tally: Tally) -> Self {
+        Self { counts: tally.into_counts(), ..self }
     }
 
     /// The event, where it is one.
@@ -75,6 +97,27 @@ impl Happened {
 /// The filter of a machine's events.
 pub(crate) fn of_machine(world: &OpenWorld, id: MachineId) -> Document {
     doc! { "w": world.id(), "event.machine": ObjectId::from_bytes(*id.as_bytes()) }
+}
+
+/// Those of some machines, made at an instant, whose first event stands after a position.
+pub(crate) async fn created_after(
+    world: &OpenWorld,
+    session: &mut ClientSession,
+    (at, after): (Instant, &Position),
+    machines: &[MachineId],
+) -> Result<BTreeSet<MachineId>, Stop<StoreError>> {
+    let after = seq(world.incarnation(), after)?;
+    if machines.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let ids = any(machines.iter().map(|id| ObjectId::from_bytes(*id.as_bytes())));
+    let first = doc! { "w": world.id(), "event.version": 1_i64, "event.at": date(at), "event.machine": ids };
+    let events: Collection<EventDoc> = world.collection(collections::EVENTS);
+    let found = events.find(first).hint(Hint::Name("created".into())).batch_size(MAX_BATCH);
+    let mut found = found.session(&mut *session).await?;
+    let found: Vec<EventDoc> = found.stream(session).try_collect().await?;
+    let later = found.into_iter().filter(|one| one.seq > after).filter_map(|one| one.event);
+    Ok(later.map(|event| MachineId::from_bytes(event.machine.bytes())).collect())
 }
 
 /// The history of one world.
@@ -238,11 +281,11 @@ impl Events {
 }
 
 /// A position is the incarnation, so that another world's is seen, and a number up to which the history is solid.
-fn position(incarnation: Incarnation, seq: i64) -> Position {
+pub(crate) fn position(incarnation: Incarnation, seq: i64) -> Position {
     Position([incarnation.as_bytes().as_slice(), seq.to_be_bytes().as_slice()].concat())
 }
 
-fn seq(incarnation: Incarnation, position: &Position) -> Result<i64, StoreError> {
+pub(crate) fn seq(incarnation: Incarnation, position: &Position) -> Result<i64, StoreError> {
     let parts = position.0.split_at_checked(12).and_then(|(of, seq)| Some((of, seq.try_into().ok()?)));
     let (of, seq) = parts.ok_or(StoreError::UnknownPosition)?;
     let seq = Some(i64::from_be_bytes(seq)).filter(|seq| *seq >= 0).ok_or(StoreError::UnknownPosition)?;

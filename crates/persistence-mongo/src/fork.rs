@@ -156,7 +156,9 @@ impl Work for Copying {
         for name in sweep::BY_ID {
             self.copy(session, name, sweep::ids(self.source), None).await?;
         }
-        self.copy(session, collections::SEQUENCES, doc! { "_id": self.source }, None).await?;
+        for name in sweep::ONE_EACH {
+            self.copy(session, name, doc! { "_id": self.source }, None).await?;
+        }
         let (before, wall) = (source.world()?, self.base.wall.now());
         let now = before.clock.now(wall).max(source.reached(&counter.unwrap_or_default())?);
         let world = before.forked(self.fork.clone(), now, wall);

@@ -8,6 +8,8 @@
 //! falls to; so no two machines get the same name, and yet 64 can be made at a time. Whoever deletes the cluster deletes
 //! all of them; so no machine is made in a cluster that goes, and where a guard is missing, the cluster is.
 
+use std::collections::BTreeSet;
+
 use cloudm_domain::{ClusterId, Name};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
@@ -48,6 +50,19 @@ pub(crate) async fn touch(
     let guard = doc! { "_id": id(world, cluster, number(name)) };
     let touched = guards.update_one(guard, doc! { "$inc": { "touched": 1_i64 } }).session(session).await?;
     Ok(touched.matched_count > 0)
+}
+
+/// Touches the guards of many names; says whether all of their clusters exist.
+pub(crate) async fn touch_all(
+    guards: &Collection<Document>,
+    session: &mut ClientSession,
+    (world, names): (ObjectId, &BTreeSet<(ClusterId, &Name)>),
+) -> Result<bool, Error> {
+    let ids: BTreeSet<_> = names.iter().map(|(cluster, name)| id(world, *cluster, number(name))).collect();
+    let count = ids.len() as u64;
+    let all = doc! { "_id": { "$in": ids.into_iter().collect::<Vec<_>>() } };
+    let touched = guards.update_many(all, doc! { "$inc": { "touched": 1_i64 } }).session(session).await?;
+    Ok(touched.matched_count == count)
 }
 
 /// Deletes the guards of a cluster that goes.

@@ -18,11 +18,16 @@
 //! Add a file to `migrations/`, which says how, and name it in `migrations::FILES`. What was released is never edited.
 
 mod answers;
+mod append;
+mod batch;
+mod bulk;
 mod clock;
 mod clusters;
 mod collections;
 mod commit;
 mod connect;
+mod counting;
+mod counts;
 mod document;
 mod error;
 mod events;
@@ -34,8 +39,12 @@ mod machine_doc;
 mod machines;
 mod migrations;
 mod numbers;
+mod operation_doc;
+mod operations;
 mod parts;
+mod plan;
 mod queue;
+mod results;
 mod sequence;
 mod store;
 mod stream;
@@ -43,6 +52,7 @@ mod sweep;
 #[cfg(test)]
 mod testing;
 mod transaction;
+mod work;
 mod world;
 mod worlds;
 

@@ -14,7 +14,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use crate::clusters;
 use crate::document::key;
-use crate::stream::{Source, Stream};
+use crate::stream::{Met, Source, Stream};
 use crate::transaction::{Stop, Work};
 use crate::world::OpenWorld;
 
@@ -45,11 +45,12 @@ impl Work for Listing {
                 page.next = last;
                 break;
             }
-            let Some(machine) = streams[turn].take() else { break };
+            let Some(Met { machine, late }) = streams[turn].take() else { break };
             let upcoming = streams.iter().flat_map(Stream::waiting);
             let cluster = places.of(&self.world, session, machine.cluster_id, upcoming).await?;
             last = Some(SortKey::of(&machine, self.query.order.key));
             if let Some(cluster) = cluster
+                && !late
                 && self.query.selector.matches(&machine, &cluster)
             {
                 page.machines.push(PlacedMachine { machine, cluster });

@@ -8,6 +8,7 @@ use mongodb::bson::DateTime;
 use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Serialize};
 
+use crate::counts::Kind;
 use crate::document::{damaged, date, id_of, instant, key, long, number, parsed};
 
 /// A machine as it is stored.
@@ -93,6 +94,16 @@ impl MachineDoc {
     /// Whether its cluster is among these.
     pub(crate) fn is_in(&self, places: &BTreeSet<String>) -> bool {
         places.contains(&self.cluster)
+    }
+
+    /// What it is counted by.
+    pub(crate) fn kind(&self) -> Result<Kind, StoreError> {
+        Kind::stored(&self.cluster, self.machine_type.clone(), self.state.clone())
+    }
+
+    /// When it last changed.
+    pub(crate) fn updated_at(&self) -> DateTime {
+        self.updated_at
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
-    Commit, CommitError, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, StoreError,
+    BulkWrite, Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine,
+    StoreError,
 };
 use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name};
 use futures_util::TryStreamExt;
@@ -19,7 +20,7 @@ use crate::document::{damaged, date, instant, key, limit};
 use crate::list::Listing;
 use crate::machine_doc::MachineDoc;
 use crate::world::OpenWorld;
-use crate::{collections, events, guards};
+use crate::{bulk, collections, counting, events, guards};
 
 /// The machines of one world.
 pub(crate) struct Machines(pub(crate) Arc<OpenWorld>);
@@ -116,5 +117,13 @@ impl MachineStore for Machines {
             _ => None,
         };
         self.0.write(MachineCommit::new(self.0.clone(), commit)).await
+    }
+
+    async fn commit_all(&self, writes: Vec<BulkWrite>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
+        bulk::commit_all(&self.0, writes).await
+    }
+
+    async fn counts(&self) -> Result<Vec<MachineCount>, StoreError> {
+        counting::read(&self.0).await
     }
 }

@@ -24,6 +24,7 @@ const FILES: &[File] = &[
     File { name: "0001_worlds", text: include_str!("../../../migrations/0001_worlds.json") },
     File { name: "0002_gone", text: include_str!("../../../migrations/0002_gone.json") },
     File { name: "0003_past", text: include_str!("../../../migrations/0003_past.json") },
+    File { name: "0004_fleets", text: include_str!("../../../migrations/0004_fleets.json") },
 ];
 
 const APPLIED: &str = "migrations";

@@ -17,15 +17,16 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use crate::clusters::{ClusterDoc, Gone, Id};
+use crate::counts::{Kind, Tally};
 use crate::document::{date, key, limit, world_id};
-use crate::error::overdue;
+use crate::error::{overdue, store_error};
 use crate::events::EventDoc;
 use crate::fork::{self, Draft};
 use crate::machine_doc::MachineDoc;
 use crate::sequence::Counter;
 use crate::transaction::{Stop, Work, transact};
 use crate::world::{Base, Stored, living, records};
-use crate::{collections, guards, sweep};
+use crate::{collections, counting, guards, sweep};
 
 /// Documents that are read at once, and those of a part.
 const BATCH: usize = 1_000;
@@ -150,7 +151,8 @@ impl Work for Reading {
 /// Writes a world from its parts, without a name; gives its record for whoever names it.
 pub(crate) async fn load(base: &Arc<Base>, world: &World, from: PartsToLoad) -> Result<Stored, WorldsError> {
     let draft = Draft::begin(base, world.incarnation).await?;
-    let loading = Loading { base, world: world_id(world.incarnation), clusters: 0, events: 0 };
+    let id = world_id(world.incarnation);
+    let loading = Loading { base, world: id, clusters: 0, events: 0, tally: Tally::default() };
     let loaded = loading.run(world, &draft, from).await;
     if loaded.is_err() {
         draft.drop();
@@ -163,6 +165,7 @@ struct Loading<'a> {
     world: ObjectId,
     clusters: i64,
     events: i64,
+    tally: Tally,
 }
 
 impl Loading<'_> {
@@ -184,6 +187,9 @@ impl Loading<'_> {
         let reached = date(world.clock.now(0));
         let counter = doc! { "_id": self.world, "last": self.events, "reached": reached, "solid": self.events };
         self.insert(collections::SEQUENCES, vec![counter]).await?;
+        let tally = std::mem::take(&mut self.tally);
+        let counts = counting::whole(self.world, self.events, tally).map_err(|why| store_error(&why))?;
+        self.insert(collections::COUNTS, vec![counts]).await?;
         Ok(stored)
     }
 
@@ -221,7 +227,8 @@ impl Loading<'_> {
         self.insert(collections::CLUSTER_IDS, docs).await
     }
 
-    async fn put_machines(&self, some: &[Machine]) -> Result<(), StoreError> {
+    async fn put_machines(&mut self, some: &[Machine]) -> Result<(), StoreError> {
+        some.iter().for_each(|machine| self.tally.change(None, Some(Kind::of(machine))));
         let docs = some.iter().map(|machine| MachineDoc::of(self.world, machine)).collect::<Result<Vec<_>, _>>()?;
         self.insert(collections::MACHINES, docs).await
     }

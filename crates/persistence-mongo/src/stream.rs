@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use cloudm_application::ports::{MachineQuery, SortKey, StoreError};
+use cloudm_application::ports::{Accepted, MachineQuery, SortKey, StoreError};
 use cloudm_domain::{ClusterId, Code, Machine, MachineId, MachineState, Name, NamePattern, Order, OrderKey, Tag};
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
@@ -10,12 +10,12 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::Hint;
 use mongodb::{ClientSession, Collection};
 
-use crate::collections;
 use crate::document::{date, key, limit};
 use crate::list::any;
 use crate::machine_doc::MachineDoc;
 use crate::transaction::Stop;
 use crate::world::OpenWorld;
+use crate::{collections, events};
 
 /// Where machines come from. All but [`Source::States`] give live machines only.
 #[derive(Debug, Clone)]
@@ -71,10 +71,19 @@ pub(crate) struct Stream {
     source: Source,
     order: Order,
     after: Option<SortKey>,
+    made_by: Option<Accepted>,
     prefix: String,
     chunk: usize,
-    machines: VecDeque<Machine>,
+    machines: VecDeque<Met>,
     ended: bool,
+}
+
+/// A machine that is met.
+#[derive(Debug)]
+pub(crate) struct Met {
+    pub(crate) machine: Machine,
+    /// Whether it was made later than is asked for.
+    pub(crate) late: bool,
 }
 
 impl Stream {
@@ -88,8 +97,8 @@ impl Stream {
             _ => String::new(),
         };
         let chunk = chunk.min(Self::MAX_CHUNK);
-        let (order, after) = (query.order, query.after.clone());
-        Self { source, order, after, prefix, chunk, machines: VecDeque::new(), ended: false }
+        let (order, after, made_by) = (query.order, query.after.clone(), query.made_by.clone());
+        Self { source, order, after, made_by, prefix, chunk, machines: VecDeque::new(), ended: false }
     }
 
     /// The key of the next machine.
@@ -101,17 +110,17 @@ impl Stream {
         if self.machines.is_empty() && !self.ended {
             self.read(world, session).await?;
         }
-        Ok(self.machines.front().map(|machine| SortKey::of(machine, self.order.key)))
+        Ok(self.machines.front().map(|met| SortKey::of(&met.machine, self.order.key)))
     }
 
     /// The next machine, of those that are read.
-    pub(crate) fn take(&mut self) -> Option<Machine> {
+    pub(crate) fn take(&mut self) -> Option<Met> {
         self.machines.pop_front()
     }
 
     /// The clusters of the machines that are read.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = ClusterId> {
-        self.machines.iter().map(|machine| machine.cluster_id)
+        self.machines.iter().map(|met| met.machine.cluster_id)
     }
 
     async fn read(&mut self, world: &OpenWorld, session: &mut ClientSession) -> Result<(), Stop<StoreError>> {
@@ -123,22 +132,39 @@ impl Stream {
             if self.order.descending {
                 named.reverse();
             }
-            self.machines = named.into();
+            self.machines = self.met(world, session, named).await?.into();
             self.ended = true;
             return Ok(());
         }
         let index = format!("{index}_{}", if self.order.key == OrderKey::Name { "name" } else { "created" });
+        let mut found = Vec::new();
         for part in self.ranges(world.id(), &place) {
-            let room = limit(self.chunk - self.machines.len());
+            let room = limit(self.chunk - found.len());
             if room > 0 {
-                let found = self.find(world, session, (part, &index), room).await?;
-                self.machines.extend(found);
+                found.extend(self.find(world, session, (part, &index), room).await?);
             }
         }
-        self.ended = self.machines.len() < self.chunk;
+        self.ended = found.len() < self.chunk;
         self.chunk = (self.chunk * 2).min(Self::MAX_CHUNK);
-        self.after = self.machines.back().map(|machine| SortKey::of(machine, self.order.key)).or(self.after.take());
+        self.after = found.last().map(|machine| SortKey::of(machine, self.order.key)).or(self.after.take());
+        self.machines = self.met(world, session, found).await?.into();
         Ok(())
+    }
+
+    /// The machines, each with whether it was made later than is asked for.
+    async fn met(
+        &self,
+        world: &OpenWorld,
+        session: &mut ClientSession,
+        found: Vec<Machine>,
+    ) -> Result<Vec<Met>, Stop<StoreError>> {
+        let Some(Accepted { at, position }) = &self.made_by else {
+            return Ok(found.into_iter().map(|machine| Met { machine, late: false }).collect());
+        };
+        let same: Vec<_> = found.iter().filter(|one| one.created_at == *at).map(|one| one.id).collect();
+        let later = events::created_after(world, session, (*at, position), &same).await?;
+        let late = |one: &Machine| one.created_at > *at || later.contains(&one.id);
+        Ok(found.into_iter().map(|machine| Met { late: late(&machine), machine }).collect())
     }
 
     fn is_after(&self, machine: &Machine) -> bool {
@@ -158,15 +184,28 @@ impl Stream {
         let after_id = |id: &MachineId| doc! { beyond: key(world, id) };
         match &self.after {
             None if self.order.key == OrderKey::Name => vec![part(doc! { "name": self.names(None) })],
-            None => vec![place.clone()],
+            None => vec![part(self.made(None))],
             Some(SortKey::CreatedAt(at, id)) => vec![
                 part(doc! { "created_at": date(*at), "_id": after_id(id) }),
-                part(doc! { "created_at": { beyond: date(*at) } }),
+                part(self.made(Some(doc! { beyond: date(*at) }))),
             ],
             Some(SortKey::Name(name, id)) => vec![
                 part(doc! { "name": name.as_str(), "_id": after_id(id) }),
                 part(doc! { "name": self.names(Some(name)) }),
             ],
+        }
+    }
+
+    /// The instants of creation after a key, up to the one that is asked for.
+    fn made(&self, after: Option<Document>) -> Document {
+        let mut made = after.unwrap_or_default();
+        if let Some(by) = &self.made_by {
+            made.insert("$lte", date(by.at));
+        }
+        if made.is_empty() {
+            doc! {}
+        } else {
+            doc! { "created_at": made }
         }
     }
 

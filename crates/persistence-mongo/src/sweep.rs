@@ -30,11 +30,15 @@ const LATE: i64 = 120_000;
 pub(crate) const COPIED: [(&str, &str); 3] =
     [(collections::CLUSTERS, "name"), (collections::MACHINES, "state_created"), (collections::EVENTS, "seq")];
 
-/// And what a fork leaves behind.
-const LEFT_BEHIND: (&str, &str) = (collections::ANSWERS, "expiry");
+/// And those that it leaves behind.
+const LEFT_BEHIND: [(&str, &str); 3] =
+    [(collections::ANSWERS, "expiry"), (collections::OPERATIONS, "number"), (collections::RESULTS, "refused")];
 
 /// Collections whose documents have the world in their `_id` alone.
 pub(crate) const BY_ID: [&str; 2] = [collections::CLUSTER_IDS, collections::GUARDS];
+
+/// Collections with one document of a world, whose `_id` it is; a fork copies them too.
+pub(crate) const ONE_EACH: [&str; 2] = [collections::SEQUENCES, collections::COUNTS];
 
 /// Sweeps what is left, also by servers that died, until it is dropped.
 pub(crate) async fn run(base: &Base) {
@@ -81,14 +85,17 @@ pub(crate) async fn ended(base: &Base, patience: Duration) {
 
 /// Drops all that a world holds but its record.
 pub(crate) async fn contents(database: &Database, world: ObjectId) -> Result<(), Error> {
-    for (name, index) in COPIED.into_iter().chain([LEFT_BEHIND]) {
+    for (name, index) in COPIED.into_iter().chain(LEFT_BEHIND) {
         let hint = Hint::Name(index.into());
         database.collection::<Document>(name).delete_many(doc! { "w": world }).hint(hint).await?;
     }
     for name in BY_ID {
         database.collection::<Document>(name).delete_many(ids(world)).await?;
     }
-    database.collection::<Document>(collections::SEQUENCES).delete_one(doc! { "_id": world }).await.map(drop)
+    for name in ONE_EACH {
+        database.collection::<Document>(name).delete_one(doc! { "_id": world }).await?;
+    }
+    Ok(())
 }
 
 /// The filter of the ids that a world leads.

@@ -41,6 +41,8 @@ pub(crate) enum Stop<R> {
     Refused(R),
     /// The database failed.
     Failed(Error),
+    /// What was taken for granted does not hold: it begins again.
+    Again,
 }
 
 impl<R> From<Error> for Stop<R> {
@@ -65,6 +67,7 @@ pub(crate) async fn transact<W: Work>(database: &Database, work: &W) -> Result<W
             Ok(output) => return Ok(output),
             Err(Stop::Refused(refusal)) => return Err(refusal),
             Err(Stop::Failed(error)) => error,
+            Err(Stop::Again) => continue,
         };
         // A commit of which nothing was known did not happen, once it is here.
         if !is_transient(&error) && !is_unknown(&error) {

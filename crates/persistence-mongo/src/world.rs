@@ -23,11 +23,13 @@ use tokio::time::timeout;
 use crate::answers::{self, Answers};
 use crate::clusters::Clusters;
 use crate::collections;
+use crate::counting::Counting;
 use crate::document::{damaged, date, instant, long, world_id};
 use crate::error::{closed, overdue, store_error};
 use crate::events::Events;
 use crate::feed::Feed;
 use crate::machines::Machines;
+use crate::operations::Operations;
 use crate::queue::Queue;
 use crate::sequence::{Counter, Sequence};
 use crate::transaction::{Stop, Work, transact};
@@ -149,8 +151,10 @@ pub(crate) struct OpenWorld {
     /// The record as it was last read, so that it is not understood anew each time.
     known: Mutex<Option<(Document, Arc<World>)>>,
     pub(crate) sequence: Arc<Sequence>,
+    pub(crate) counting: Counting,
     /// Those of one process that would be in each other's way take turns.
     pub(crate) cluster_turn: tokio::sync::Mutex<()>,
+    pub(crate) acceptance_turn: tokio::sync::Mutex<()>,
     pub(crate) guard_turns: Vec<tokio::sync::Mutex<()>>,
 }
 
@@ -165,8 +169,10 @@ impl OpenWorld {
             incarnation,
             id,
             high_water: AtomicU64::new(0),
+            counting: Counting::default(),
             known: Mutex::default(),
             cluster_turn: tokio::sync::Mutex::default(),
+            acceptance_turn: tokio::sync::Mutex::default(),
             guard_turns: (0..Self::GUARD_TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
         })
     }
@@ -180,6 +186,7 @@ impl OpenWorld {
             machines: Arc::new(Machines(self.clone())),
             events: Arc::new(Events(self.clone())),
             answers: Arc::new(Answers(self.clone())),
+            operations: Arc::new(Operations(self.clone())),
         }
     }
 

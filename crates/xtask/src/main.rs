@@ -4,11 +4,13 @@
 //! | --- | --- |
 //! | `test` | every test there is: units, properties, contracts, documentation, the domain's example |
 //! | `mongo` | a MongoDB to run servers on, until ctrl-c |
+//! | `bench` | how fast it is, beside what it could be and what else there is; `--quick` to see that it runs |
 //! | `openapi` | writes `docs/openapi.json` from the code; `--check` fails when the file is not what the code says |
 //! | `ci` | what a change has to pass, with the tools that `.ci/run` installs |
 //!
 //! A task is a list of commands, each shown before it runs, so that what failed can be repeated by hand.
 
+mod bench;
 mod ci;
 mod command;
 mod mongo;
@@ -33,6 +35,8 @@ enum Task {
     Test,
     /// Start a MongoDB to run servers on, until ctrl-c.
     Mongo(mongo::Options),
+    /// Measure how fast it is; `bench --help` tells how.
+    Bench(bench::Options),
     /// Write docs/openapi.json from the code.
     Openapi(openapi::Options),
     /// Run all that a change has to pass; .ci/run installs the tools and calls this.
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Test => test::run(),
         Task::Mongo(options) => mongo::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Openapi(options) => openapi::run(&options),
         Task::Ci => ci::run(),
     };

@@ -9,6 +9,7 @@ use super::{ClockView, Happened, clock_view, next_due};
 use crate::error::Error;
 use crate::idempotency::{Answers, Stop};
 use crate::machines::MAX_ATTEMPTS;
+use crate::operations::Fleet;
 use crate::ports::{EventStore, MachineStore, Position, StoreError, World, WorldView};
 use crate::records::{Change, Records};
 use crate::settler::Settler;
@@ -56,17 +57,18 @@ pub struct Advance {
     pub(crate) events: Arc<dyn EventStore>,
     pub(crate) settler: Settler,
     pub(crate) answers: Arc<Answers>,
+    pub(crate) fleet: Arc<Fleet>,
 }
 
 impl Advance {
     /// Moves the clock. It never goes back; those who move it at the same time add up.
     ///
-    /// The cost grows with what happens. Where a caller leaves half way, the clock was moved, and what is due is settled when
+    /// It waits for fleet operations that are under way. The cost grows with what happens. Where a caller leaves half way, the clock was moved, and what is due is settled when
     /// somebody asks.
     ///
     /// # Errors
-    /// [`Error::InThePast`], [`Error::EndOfTime`], [`Error::IdempotencyMismatch`], [`Error::IdempotencyInFlight`],
-    /// [`Error::Contention`], [`Error::Store`].
+    /// [`Error::InThePast`], [`Error::EndOfTime`], [`Error::OperationsRunning`], [`Error::IdempotencyMismatch`],
+    /// [`Error::IdempotencyInFlight`], [`Error::Contention`], [`Error::Store`].
     pub async fn run(&self, target: Target, key: Option<RequestKey>) -> Result<Advanced, Error> {
         let writing = writing(key);
         let (moved, replayed) = read_moved(self.answers.once(&writing, self.go(target, &writing)).await?)?;
@@ -78,6 +80,7 @@ impl Advance {
         let Moved { from, to, position } = moved;
         let view = self.records.read().await?;
         self.settler.settle_through(&WorldView { now: to, ..view }).await?;
+        self.fleet.look_at_clusters().await?;
         let happened = Happened::count(&self.events, position, (from, to)).await?;
         let clock = clock_view(&self.records.read().await?, &*self.machines).await?;
         Ok(Advanced { from, to, clock, happened, replayed })
@@ -85,6 +88,7 @@ impl Advance {
 
     /// Moves the clock, and nothing else.
     pub(crate) async fn go(&self, target: Target, writing: &Writing<Moved>) -> Result<Moved, Stop> {
+        self.fleet.at_rest().await?;
         let position = self.events.position().await?;
         let _turn = self.records.turn().await;
         for _ in 0..MAX_ATTEMPTS {

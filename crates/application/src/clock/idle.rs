@@ -45,6 +45,7 @@ impl RunUntilIdle {
 
     async fn go(&self, limit: Span, writing: &Writing<Ran>) -> Result<Ran, Stop> {
         let advance = &self.advance;
+        advance.fleet.at_rest().await?;
         let position = advance.events.position().await?;
         let first = advance.records.read().await?;
         let last = first.now.plus(limit);
@@ -70,7 +71,7 @@ impl RunUntilIdle {
     async fn busy_until(&self, view: &WorldView) -> Result<Option<Instant>, Error> {
         let states = MachineState::ALL.iter().copied().filter(|state| state.is_active()).collect();
         let selector = Selector { states, ..Selector::default() };
-        let mut query = MachineQuery { selector, order: Order::default(), after: None, limit: PAGE };
+        let mut query = MachineQuery { selector, order: Order::default(), after: None, made_by: None, limit: PAGE };
         let mut latest = None;
         loop {
             let page = self.advance.machines.list(&query).await?;

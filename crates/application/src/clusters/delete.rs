@@ -63,7 +63,7 @@ impl DeleteCluster {
             return self.clusters.commit(ClusterCommit { write, keep: None }).await;
         }
         let selector = Selector { clusters: vec![ClusterRef::Id(id)], ..Selector::default() };
-        let query = MachineQuery { selector, order: Order::default(), after: None, limit: 1 };
+        let query = MachineQuery { selector, order: Order::default(), after: None, made_by: None, limit: 1 };
         let page = self.machines.list(&query).await?;
         if page.machines.is_empty() { Ok(()) } else { Err(ClusterCommitError::NotEmpty) }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cloudm_domain::{Catalogue, Cluster, Code, Machine, MachineId, Name, NewMachine, Outcome, Protection, Tags};
 
 use super::command::MAX_ATTEMPTS;
+use super::import::machine_type;
 use super::{MachineCommands, MachineView};
 use crate::error::Error;
 use crate::idempotency::Stop;
@@ -60,7 +61,7 @@ impl CreateMachine {
     }
 
     async fn create(&self, request: &NewMachineRequest, writing: &Writing<MachineView>) -> Result<MachineView, Stop> {
-        let machine_type = self.machine_type(request)?;
+        let machine_type = machine_type(&self.catalogue, request.machine_type.as_ref())?;
         let mut k = 0;
         for _ in 0..MAX_ATTEMPTS {
             let cluster = self.clusters.find(&request.cluster_name).await?;
@@ -86,14 +87,6 @@ impl CreateMachine {
             }
         }
         Err(Error::Contention.into())
-    }
-
-    fn machine_type(&self, request: &NewMachineRequest) -> Result<Code, Error> {
-        match &request.machine_type {
-            None => Ok(self.catalogue.default_machine_type().code.clone()),
-            Some(code) if self.catalogue.machine_type(code.as_str()).is_some() => Ok(code.clone()),
-            Some(code) => Err(Error::UnknownMachineType(code.clone())),
-        }
     }
 
     async fn attempt(

@@ -57,7 +57,7 @@ impl ListMachines {
         if selector.depends_on_time() {
             self.settler.settle_all(&view).await?;
         }
-        let query = MachineQuery { selector, order, after, limit: page_size };
+        let query = MachineQuery { selector, order, after, made_by: None, limit: page_size };
         let page = self.machines.list(&query).await?;
         let mut items = Vec::with_capacity(page.machines.len());
         for placed in page.machines {

@@ -39,6 +39,21 @@ impl WaitForMachine {
         waited.unwrap_or(Err(Error::WaitTimeout { state }))
     }
 
+    /// The machine as soon as it is at rest, or as it is after so long; none where it is forgotten by then. Otherwise as
+    /// [`WaitForMachine::run`].
+    ///
+    /// # Errors
+    /// [`Error::SettleLimit`], [`Error::Store`].
+    pub async fn at_rest(&self, id: MachineId, timeout: Duration) -> Result<Option<MachineView>, Error> {
+        let at_rest: Vec<_> = MachineState::ALL.iter().copied().filter(|state| !state.is_active()).collect();
+        match self.run(id, &at_rest, timeout).await {
+            Ok(view) => Ok(Some(view)),
+            Err(Error::WaitTimeout { .. }) => Ok(self.look(id).await?.map(|(view, _)| view)),
+            Err(Error::NoSuchMachine | Error::Unreachable { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Waits for ever; tells what it sees in `state`.
     async fn wait(
         &self,
@@ -115,6 +130,15 @@ mod tests {
         let seen = wait.run(id, &[MachineState::Running], Duration::from_secs(600)).await.unwrap();
         assert_eq!(seen.machine.state, MachineState::Running);
         assert!(wait.bell.is_quiet(), "nothing is left behind");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_is_waited_for_until_it_is_at_rest() {
+        let (wait, id) = wait(Preset::Realistic);
+        let seen = wait.at_rest(id, Duration::from_secs(600)).await.unwrap().unwrap();
+        assert_eq!(seen.machine.state, MachineState::Running);
+        let absent = wait.at_rest(MachineId::from_bytes([0; 12]), Duration::from_secs(5)).await.unwrap();
+        assert_eq!(absent, None);
     }
 
     #[tokio::test(start_paused = true)]

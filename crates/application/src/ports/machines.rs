@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudm_domain::{Cluster, ClusterId, Instant, Machine, MachineEvent, MachineId, Name, Order, OrderKey, Selector};
+use cloudm_domain::{
+    Cluster, ClusterId, Code, Instant, Machine, MachineEvent, MachineId, MachineState, Name, Order, OrderKey, Selector,
+};
 use serde::{Deserialize, Serialize};
 
-use super::{KeptAnswer, StoreError};
+use super::{KeptAnswer, Position, StoreError};
 
 /// A write of one machine, with its events and the answer to keep: the only kind of write to a machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,11 +32,16 @@ impl Commit {
             MachineWrite::Update { expected, machine } => (machine.id, *expected, Some(machine.version)),
             MachineWrite::Remove { id, expected } => (*id, *expected, None),
         };
-        let in_order = |(event, version): (&MachineEvent, u64)| event.machine == id && event.version == version;
-        let versions = before.saturating_add(1)..;
-        let last = self.events.last().map_or(before, |event| event.version);
-        self.events.iter().zip(versions).all(in_order) && after.is_none_or(|after| after == last)
+        lead(&self.events, id, before, after)
     }
+}
+
+/// Whether the events are those of one machine from one version to another, one by one; to any, where none is said.
+fn lead(events: &[MachineEvent], id: MachineId, before: u64, after: Option<u64>) -> bool {
+    let in_order = |(event, version): (&MachineEvent, u64)| event.machine == id && event.version == version;
+    let versions = before.saturating_add(1)..;
+    let last = events.last().map_or(before, |event| event.version);
+    events.iter().zip(versions).all(in_order) && after.is_none_or(|after| after == last)
 }
 
 /// What to write of a machine.
@@ -109,6 +116,66 @@ impl SortKey {
     }
 }
 
+/// A write of one machine among many.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BulkWrite {
+    /// The machine as it was read, whose version it must still have; none for a creation.
+    pub before: Option<Machine>,
+    /// The machine as it is to be; none where it is forgotten.
+    pub after: Option<Machine>,
+    /// What happened, in order; the first has the version after that of `before`, or 1.
+    pub events: Vec<MachineEvent>,
+}
+
+impl BulkWrite {
+    /// The machine that it is of; none where there is no machine at all.
+    pub fn machine(&self) -> Option<MachineId> {
+        self.after.as_ref().or(self.before.as_ref()).map(|machine| machine.id)
+    }
+
+    /// Whether it is of one machine, and its events lead from the version before to the version after, as those of a
+    /// [`Commit`] do ([`Commit::is_whole`]).
+    pub fn is_whole(&self) -> bool {
+        let version = |machine: &Machine| machine.version;
+        let before = self.before.as_ref().map_or(0, version);
+        let one = self.before.as_ref().zip(self.after.as_ref()).is_none_or(|(before, after)| before.id == after.id);
+        self.machine().is_some_and(|id| one && lead(&self.events, id, before, self.after.as_ref().map(version)))
+    }
+
+    /// The same write as a commit by itself; none where there is no machine at all.
+    pub fn into_commit(self) -> Option<Commit> {
+        let write = match (self.before, self.after) {
+            (None, None) => return None,
+            (None, Some(machine)) => MachineWrite::Create(machine),
+            (Some(before), Some(machine)) => MachineWrite::Update { expected: before.version, machine },
+            (Some(before), None) => MachineWrite::Remove { id: before.id, expected: before.version },
+        };
+        Some(Commit { write, events: self.events, keep: None })
+    }
+}
+
+/// When a fleet operation was accepted, in virtual time and in the order of commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The virtual time.
+    pub at: Instant,
+    /// The place in the order of commits.
+    pub position: Position,
+}
+
+/// How many machines of a kind there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineCount {
+    /// Their cluster, as it is now.
+    pub cluster: Arc<Cluster>,
+    /// Their machine type.
+    pub machine_type: Code,
+    /// Their state, as it was last written.
+    pub state: MachineState,
+    /// How many; at least 1.
+    pub count: u64,
+}
+
 /// Which machines to list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MachineQuery {
@@ -118,6 +185,9 @@ pub struct MachineQuery {
     pub order: Order,
     /// Only those that come after this key in that order. Its kind is that of the order.
     pub after: Option<SortKey>,
+    /// Only those that were made by then: at an earlier instant, or at the same one by a commit up to the position. Goes
+    /// with the order of creation, ascending.
+    pub made_by: Option<Accepted>,
     /// The most machines in the page; at least 1.
     pub limit: usize,
 }
@@ -155,7 +225,8 @@ pub trait MachineStore: Send + Sync {
     /// page to page MUST meet each machine exactly once that exists, matches and keeps its sort key throughout, whatever
     /// else changes. MUST find the page by an index, and MUST examine at most [`MachineQuery::MAX_EXAMINED`] machines for
     /// it: a page may be short or empty and still have a next one. MUST NOT say that there is a next page after the last
-    /// examined machine of all.
+    /// examined machine of all. With [`MachineQuery::made_by`], MUST leave out machines whose creation was begun after that
+    /// was made known, also those made at the same instant.
     async fn list(&self, query: &MachineQuery) -> Result<MachinePage, StoreError>;
 
     /// Machines for which something is due at `until` or before (a step or being forgotten), the earliest first (then by
@@ -171,6 +242,19 @@ pub trait MachineStore: Send + Sync {
     /// that race for a name, an id or a version, exactly one MUST win. Many may share one disk commit, but one's failed
     /// condition MUST NOT undo another's write.
     async fn commit(&self, commit: Commit) -> Result<(), CommitError>;
+
+    /// Writes many machines at once; the answers are in the order of the writes.
+    ///
+    /// MUST have the effect of committing each by itself, in their order, with the checks of [`MachineStore::commit`]: one
+    /// that is refused changes nothing, and stops none of the others. MUST NOT take more than [`MachineQuery::MAX_EXAMINED`]. All
+    /// that were written are acknowledged together; after an error each of them may have been written, whole.
+    async fn commit_all(&self, writes: Vec<BulkWrite>) -> Result<Vec<Result<(), CommitError>>, StoreError>;
+
+    /// How many machines there are of each cluster, machine type and state, by their stored state, all at one moment;
+    /// TERMINATED ones too, but none of a cluster that exists no more, and nothing of which there is none. In no order.
+    ///
+    /// MUST NOT cost more with more machines.
+    async fn counts(&self) -> Result<Vec<MachineCount>, StoreError>;
 }
 
 impl MachineQuery {

@@ -16,6 +16,7 @@ mod answers;
 mod clusters;
 mod events;
 mod machines;
+mod operations;
 mod parts;
 mod store;
 mod world;
@@ -24,7 +25,12 @@ pub use answers::{AnswerStore, KeptAnswer};
 pub use clusters::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, GoneCluster};
 pub use events::{CreationQuery, EventPage, EventQuery, EventStore, Position, PositionedEvent};
 pub use machines::{
-    Commit, CommitError, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, SortKey,
+    Accepted, BulkWrite, Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite,
+    PlacedMachine, SortKey,
+};
+pub use operations::{
+    AcceptError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetResult, FleetTemplate, FleetWork,
+    FleetWorked, Lease, MAX_UNENDED, OperationStore, Runner, WorkError,
 };
 pub use parts::{Part, Parts, PartsToLoad};
 pub use store::{Entropy, MAX_WORLDS, NewWorld, Store, StoreError, WallClock, WorldPorts, WorldsError};
@@ -33,5 +39,5 @@ pub use world::{Asked, ForkedWorld, Origin, World, WorldCommit, WorldCommitError
 #[cfg(test)]
 pub(crate) use self::{
     answers::MockAnswerStore, clusters::MockClusterStore, events::MockEventStore, machines::MockMachineStore,
-    store::MockStore, world::MockWorldStore,
+    operations::MockOperationStore, store::MockStore, world::MockWorldStore,
 };

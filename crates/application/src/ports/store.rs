@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use cloudm_domain::{Incarnation, Instant, Preset, Rate, Seed, Span, WallMillis, WorldName};
 
 use super::{
-    AnswerStore, Asked, ClusterStore, EventStore, ForkedWorld, MachineStore, Parts, PartsToLoad, World, WorldStore,
+    AnswerStore, Asked, ClusterStore, EventStore, ForkedWorld, MachineStore, OperationStore, Parts, PartsToLoad, World,
+    WorldStore,
 };
 
 /// What can go wrong in any store.
@@ -90,6 +91,8 @@ pub struct WorldPorts {
     pub events: Arc<dyn EventStore>,
     /// Its kept answers.
     pub answers: Arc<dyn AnswerStore>,
+    /// Its fleet operations.
+    pub operations: Arc<dyn OperationStore>,
 }
 
 /// A store of worlds.
@@ -118,7 +121,7 @@ pub trait Store: Send + Sync {
     async fn create_world(&self, new: NewWorld) -> Result<WorldPorts, WorldsError>;
 
     /// Makes a world that is a copy of another one at one moment, and opens it: its record by [`super::World::forked`], its
-    /// clusters, machines, used ids and history. Kept answers stay behind.
+    /// clusters, machines, used ids and history. Kept answers and fleet operations stay behind.
     ///
     /// MUST hold every write that was acknowledged before it began, and of one that was under way all or nothing. MUST
     /// refuse, as a creation does, and where `source` is not the incarnation that a name points to. Later, neither world
@@ -134,7 +137,7 @@ pub trait Store: Send + Sync {
     /// Deletes the world that has the name and the incarnation `old`. The same MUSTs as of a replacement.
     async fn delete_world(&self, name: &WorldName, old: Incarnation) -> Result<(), WorldsError>;
 
-    /// Gives away all that a world holds but its kept answers, in the order of [`super::Part`], with an end.
+    /// Gives away all that a world holds but its kept answers and fleet operations, in the order of [`super::Part`], with an end.
     ///
     /// MUST give it as it is at one moment, with every write that was acknowledged before it began. MUST refuse where the
     /// incarnation is not one that a name points to. Ends early, and well, where nobody takes the parts any more.

@@ -1,7 +1,7 @@
 //! The worlds that are in use.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cloudm_domain::WorldName;
@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::background;
 use crate::cloud::{Cloud, Common};
 use crate::error::Error;
+use crate::operations;
 use crate::ports::Store;
 
 /// How often worlds are looked at that nobody asks anything of. One that was not asked from one look to the next is let go.
@@ -66,7 +67,7 @@ impl Clouds {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(cloud) = opened.recv() => running.push(background::run(Arc::downgrade(&cloud))),
+                Some(cloud) = opened.recv() => running.push(work(Arc::downgrade(&cloud))),
                 Some(()) = running.next() => {}
                 _ = look.tick() => self.let_go(),
             }
@@ -79,4 +80,9 @@ impl Clouds {
         let in_use = |cloud: &Arc<Cloud>| Arc::strong_count(cloud) > 1 || cloud.was_used();
         self.open.lock().retain(|name, cloud| in_use(cloud) || *name == default);
     }
+}
+
+/// All that a world in use does by itself.
+async fn work(cloud: Weak<Cloud>) {
+    tokio::join!(background::run(cloud.clone()), operations::run(cloud));
 }

@@ -26,7 +26,7 @@ pub use snapshot::{ExportWorld, ImportWorld};
 use self::clouds::Clouds;
 use crate::cloud::{Cloud, Common};
 use crate::error::Error;
-use crate::ports::{Asked, Entropy, NewWorld, Store, StoreError, WorldView, WorldsError};
+use crate::ports::{Asked, Entropy, NewWorld, Runner, Store, StoreError, WorldView, WorldsError};
 use crate::writing::RequestKey;
 
 /// The worlds of a store, and what can be done with them.
@@ -64,7 +64,7 @@ impl Worlds {
         default: NewWorld,
     ) -> Result<Self, StoreError> {
         store.ensure_world(default).await?;
-        let common = Common::new(catalogue, store.page_token_key().await?);
+        let common = Common::new(catalogue, store.page_token_key().await?, Runner(entropy.bytes()));
         let tokens = common.tokens.clone();
         let clouds = Arc::new(Clouds::new(store.clone(), common));
         Ok(Self {

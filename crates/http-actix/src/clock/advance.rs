@@ -64,5 +64,5 @@ pub(crate) async fn advance_clock(
 problems!(AdvanceClockProblems:
     MissingBody, MalformedJson, UnknownParameter, InvalidHeader, NoSuchWorld, RequestTimeout, IdempotencyInFlight,
     BodyTooLarge, UnsupportedMediaType, UnknownField, DuplicateField, MissingField, WrongType, InvalidValue, InThePast,
-    EndOfTime, IdempotencyMismatch, Contention, StoreUnavailable,
+    EndOfTime, IdempotencyMismatch, Contention, OperationsRunning, StoreUnavailable,
 );

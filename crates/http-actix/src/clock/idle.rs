@@ -55,5 +55,5 @@ pub(crate) async fn run_until_idle(
 problems!(RunUntilIdleProblems:
     MalformedJson, UnknownParameter, InvalidHeader, NoSuchWorld, RequestTimeout, IdempotencyInFlight, BodyTooLarge,
     UnsupportedMediaType, UnknownField, DuplicateField, WrongType, InvalidValue, EndOfTime, IdempotencyMismatch,
-    Contention, StoreUnavailable,
+    Contention, OperationsRunning, StoreUnavailable,
 );

@@ -36,5 +36,5 @@ pub(crate) async fn advance_to_next(
 
 problems!(AdvanceToNextProblems:
     UnexpectedBody, UnknownParameter, InvalidHeader, NoSuchWorld, RequestTimeout, IdempotencyInFlight, BodyTooLarge,
-    IdempotencyMismatch, Contention, StoreUnavailable,
+    IdempotencyMismatch, Contention, OperationsRunning, StoreUnavailable,
 );

@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use super::{MachineBody, ProtectionBody, show};
 use crate::answer::{Answer, repeatable, respond};
 use crate::body::{Json, Object, not_null};
-use crate::docs::{DryRunParam, IdempotencyKeyParam, problems};
+use crate::docs::{DryRunParam, IdempotencyKeyParam, PreferParam, problems};
+use crate::prefer::Prefer;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::world::{World, public_path};
@@ -58,10 +59,12 @@ fn yes() -> bool {
 ///
 /// It is PROVISIONING, then STARTING, then RUNNING; how long that takes is the world's behaviour. With
 /// `"start": false` it ends STOPPED.
+///
+/// With `Prefer: wait=N` it answers when the machine is at rest, or after N seconds; a repeated request does not wait.
 #[utoipa::path(
     tag = "machines",
     operation_id = "createMachine",
-    params(DryRunParam, IdempotencyKeyParam),
+    params(DryRunParam, IdempotencyKeyParam, PreferParam),
     request_body(
         content = NewMachineBody,
         example = json!({"name": "machine1", "cluster_name": "cluster1", "tags": ["tag1"]})
@@ -74,6 +77,7 @@ fn yes() -> bool {
             headers(
                 ("ETag" = String, description = "Its version, and its cluster's."),
                 ("Location" = String, description = "Where it is."),
+                ("Preference-Applied" = String, description = "Which preference was applied."),
             ),
             example = json!(crate::examples::machine())
         ),
@@ -95,7 +99,10 @@ pub(crate) async fn create_machine(
     query.end()?;
     let NewMachineBody { name, cluster_name, tags, machine_type, start, protection } = body.value;
     let asked = NewMachineRequest { name, cluster_name, tags, machine_type, start, protection: protection.0.into() };
-    respond(world.cloud.create_machine.run(asked, writing).await?, show)
+    let prefer = if writing.dry_run { Prefer::default() } else { Prefer::of(&request) };
+    let reply = world.cloud.create_machine.run(asked, writing).await?;
+    let (reply, waited) = prefer.wait_for(&world, reply).await;
+    Ok(prefer.waited(respond(reply, show)?, waited))
 }
 
 problems!(CreateMachineProblems:

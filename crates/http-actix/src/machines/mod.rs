@@ -4,7 +4,10 @@ mod create;
 mod delete;
 mod edit;
 mod events;
+mod export;
 mod get;
+mod import;
+mod line;
 mod list;
 mod operate;
 mod wait;
@@ -19,11 +22,13 @@ use cloudm_domain::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub(crate) use create::create_machine;
+pub(crate) use create::{TagText, create_machine};
 pub(crate) use delete::delete_machine;
 pub(crate) use edit::edit_machine;
 pub(crate) use events::list_machine_events;
+pub(crate) use export::export_machines;
 pub(crate) use get::get_machine;
+pub(crate) use import::import_machines;
 pub(crate) use list::list_machines;
 pub(crate) use operate::operate_machine;
 pub(crate) use wait::wait_for_machine;

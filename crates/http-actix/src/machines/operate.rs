@@ -9,7 +9,8 @@ use super::{MachineBody, show};
 use crate::answer::{repeatable, respond};
 use crate::body::NoBody;
 use crate::codes;
-use crate::docs::{ActionParams, DryRunParam, IdParam, IdempotencyKeyParam, IfMatchParam, problems};
+use crate::docs::{ActionParams, DryRunParam, IdParam, IdempotencyKeyParam, IfMatchParam, PreferParam, problems};
+use crate::prefer::Prefer;
 use crate::problem::Problem;
 use crate::query::{Query, invalid};
 use crate::world::{World, id};
@@ -18,23 +19,31 @@ use crate::world::{World, id};
 ///
 /// 200 where the change is complete or there was none to make; 202 with the machine in its active state where it takes
 /// time. The table of the lifecycle says what is possible when.
+///
+/// With `Prefer: wait=N` it answers when the machine is at rest, or after N seconds; a repeated request does not wait.
 #[utoipa::path(
     tag = "machines",
     operation_id = "operateMachine",
-    params(IdParam, ActionParams, DryRunParam, IfMatchParam, IdempotencyKeyParam),
+    params(IdParam, ActionParams, DryRunParam, IfMatchParam, IdempotencyKeyParam, PreferParam),
     responses(
         (
             status = 200,
             description = "The machine: the change is complete, or there was none to make.",
             body = MachineBody,
-            headers(("ETag" = String, description = "Its version, and its cluster's.")),
+            headers(
+                ("ETag" = String, description = "Its version, and its cluster's."),
+                ("Preference-Applied" = String, description = "Which preference was applied."),
+            ),
             example = json!(crate::examples::machine())
         ),
         (
             status = 202,
             description = "The machine on its way.",
             body = MachineBody,
-            headers(("ETag" = String, description = "Its version, and its cluster's.")),
+            headers(
+                ("ETag" = String, description = "Its version, and its cluster's."),
+                ("Preference-Applied" = String, description = "Which preference was applied."),
+            ),
             example = json!(crate::examples::stopping_machine())
         ),
         OperateMachineProblems,
@@ -50,7 +59,10 @@ pub(crate) async fn operate_machine(request: HttpRequest, world: World, _: NoBod
     };
     let writing = repeatable(&request, &mut query, &[], show)?;
     query.end()?;
-    respond(world.cloud.operate_machine.run(id(&request)?, asked, writing).await?, show)
+    let prefer = if writing.dry_run { Prefer::default() } else { Prefer::of(&request) };
+    let reply = world.cloud.operate_machine.run(id(&request)?, asked, writing).await?;
+    let (reply, waited) = prefer.wait_for(&world, reply).await;
+    Ok(prefer.waited(respond(reply, show)?, waited))
 }
 
 problems!(OperateMachineProblems:

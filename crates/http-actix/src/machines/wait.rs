@@ -1,10 +1,8 @@
 //! GET /machines/{id}/wait
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get};
-use cloudm_domain::{MachineState, Selector, SelectorField, Span};
+use cloudm_domain::{MachineState, Selector, SelectorField};
 
 use super::{MachineBody, show};
 use crate::codes::Code;
@@ -12,9 +10,6 @@ use crate::docs::{IdParam, WaitParams, problems};
 use crate::problem::Problem;
 use crate::query::{Query, invalid};
 use crate::world::{World, id};
-
-/// How long a wait lasts unless told otherwise.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits for a machine to come to a state
 ///
@@ -38,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) async fn wait_for_machine(request: HttpRequest, world: World) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(&request)?;
     let states = states(&mut query)?;
-    let timeout = timeout(&mut query)?;
+    let timeout = query.timeout()?;
     query.end()?;
     let view = world.cloud.wait_for_machine.run(id(&request)?, &states, timeout).await?;
     Ok(show(StatusCode::OK, &view).response())
@@ -58,14 +53,4 @@ fn states(query: &mut Query) -> Result<Vec<MachineState>, Problem> {
         return Err(Problem::at(Code::MissingParameter, "state", "says which state to wait for"));
     }
     Ok(selector.states)
-}
-
-fn timeout(query: &mut Query) -> Result<Duration, Problem> {
-    let Some(text) = query.one("timeout")? else { return Ok(TIMEOUT) };
-    let span: Span = text.parse().map_err(|why| invalid("timeout", why))?;
-    let timeout = Duration::from_millis(span.millis());
-    if timeout > cloudm_application::machines::WaitForMachine::MAX_TIMEOUT {
-        return Err(invalid("timeout", "is at most 10m"));
-    }
-    Ok(timeout)
 }

@@ -2,10 +2,9 @@
 
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::body::SizedStream;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::rt::task::spawn_blocking;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpRequest, HttpResponse, get, put, web};
@@ -19,11 +18,10 @@ use crate::HttpApi;
 use crate::codes::Code;
 use crate::connections::Flow;
 use crate::docs::{WorldParam, problems};
+use crate::ndjson::{MEDIA_TYPE, PATIENCE, check_media_type, is_too_slow, late};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::stopwatch::Moment;
-
-const MEDIA_TYPE: &str = "application/x-ndjson";
 
 /// The most snapshots on their way.
 const MAX_SNAPSHOTS: usize = 4;
@@ -36,17 +34,6 @@ const IN_MEMORY: usize = 4 << 20;
 
 /// The bytes that are read and written at once.
 const CHUNK: usize = 256 << 10;
-
-/// How long a client may send nothing.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The bytes in a second that a client takes or sends at least, after a minute; a slower one keeps others from their place.
-const SLOWEST: u64 = 64 << 10;
-
-/// Whether so many bytes took too long.
-fn is_too_slow(bytes: u64, took: Duration) -> bool {
-    took > Duration::from_secs(60 + bytes / SLOWEST)
-}
 
 /// The lines of a world with a cluster in it; the behaviour in its record is left out.
 const EXAMPLE: &str = r#"{"snapshot":{"version":1,"name":"test-1","seed":42,"start":1893456000000,"preset":"instant","now":1893456000000,"rate":0.0,"behaviour":{},"retention":{"first":"1h","later":[]},"origin":{"start":1893456000000,"rate":0.0,"retention":"1h"}}}
@@ -188,19 +175,10 @@ problems!(PutSnapshotProblems:
     InvalidSnapshot, Contention, TooManySnapshots, StoreUnavailable,
 );
 
-fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
-    let header = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    if header.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(MEDIA_TYPE)) {
-        return Ok(());
-    }
-    Err(Problem::new(Code::UnsupportedMediaType, "the body is to be application/x-ndjson").closing())
-}
-
 /// Takes the whole body, so that the world waits for no client.
 async fn receive(mut payload: Payload) -> Result<SpooledTempFile, Problem> {
     let (mut spool, mut waiting, mut length) = (SpooledTempFile::new(IN_MEMORY), BytesMut::new(), 0);
     let began = Moment::now();
-    let late = || Problem::new(Code::RequestTimeout, "the body did not arrive in time").closing();
     while let Some(chunk) = timeout(PATIENCE, payload.next()).await.map_err(|_| late())? {
         let chunk = chunk.map_err(|error| Problem::new(Code::MalformedRequest, error.to_string()).closing())?;
         length += chunk.len() as u64;
@@ -229,16 +207,4 @@ async fn put(mut spool: SpooledTempFile, bytes: Bytes) -> Result<SpooledTempFile
 fn failed(error: &io::Error) -> Problem {
     tracing::warn!(%error, "a snapshot has no room in the directory of temporary files");
     Problem::new(Code::StoreUnavailable, "the server has no room for the snapshot").closing()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_has_a_minute_and_then_as_long_as_its_bytes_take() {
-        let secs = Duration::from_secs;
-        assert!(!is_too_slow(0, secs(60)) && is_too_slow(0, secs(61)));
-        assert!(!is_too_slow(SLOWEST * 100, secs(160)) && is_too_slow(SLOWEST * 100, secs(161)));
-    }
 }

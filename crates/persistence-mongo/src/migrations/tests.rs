@@ -24,7 +24,7 @@ fn the_files_are_those_of_the_folder() {
 #[test]
 fn checksums_are_as_ever() {
     let checksums: Vec<_> = FILES.iter().map(File::checksum).collect();
-    assert_eq!(checksums, [CHECKSUM_1, CHECKSUM_2, CHECKSUM_3]);
+    assert_eq!(checksums, [CHECKSUM_1, CHECKSUM_2, CHECKSUM_3, CHECKSUM_4]);
     let windows = File { name: "a", text: "{\r\n}" };
     assert_eq!(windows.checksum(), File { name: "a", text: "{\n}" }.checksum());
 }
@@ -32,6 +32,7 @@ fn checksums_are_as_ever() {
 const CHECKSUM_1: &str = "61e42b65107d5c51812c98470a7a0f45a19da43d6a6f373889eac3dc16e2e4a0";
 const CHECKSUM_2: &str = "b2a4fdffd45f114bbb8af39dbac9f589558196acf65bd1121a75efa0fc84b6d7";
 const CHECKSUM_3: &str = "dcf60d5b68181d67a8dab7896001c178678b8f390c290327c959043f366e5434";
+const CHECKSUM_4: &str = "79024a1c137cd28bf206f31a51b3ec02fb3a7090f24d04f44731c6b5ebc7f68d";
 
 #[test]
 fn a_file_that_is_none_is_refused() {

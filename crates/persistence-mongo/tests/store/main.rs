@@ -9,5 +9,6 @@
 mod accidents;
 mod contract;
 mod database;
+mod fleets;
 mod proxy;
 mod writes;

@@ -8,6 +8,8 @@ use cloudm_persistence_contract::builders::{
     self, FOREVER, after, answer, cluster, create, draft, events, new_world, remove, renamed, touched, update,
 };
 
+use crate::fleets::Fleet;
+
 /// A way to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -24,10 +26,19 @@ pub(crate) enum Way {
     RemoveMachine,
     KeepAnswer,
     PurgeAnswers,
+    ForgetMachine,
+    WriteMany,
+    AcceptOperation,
+    ClaimOperation,
+    WorkMachines,
+    WorkDecisions,
+    WorkToTheEnd,
+    EndOperation,
+    PurgeOperations,
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::MakeWorld,
         Self::ResetWorld,
         Self::DeleteWorld,
@@ -41,7 +52,21 @@ impl Way {
         Self::RemoveMachine,
         Self::KeepAnswer,
         Self::PurgeAnswers,
+        Self::ForgetMachine,
+        Self::WriteMany,
+        Self::AcceptOperation,
+        Self::ClaimOperation,
+        Self::WorkMachines,
+        Self::WorkDecisions,
+        Self::WorkToTheEnd,
+        Self::EndOperation,
+        Self::PurgeOperations,
     ];
+
+    /// Whether it is of many machines, or of operations on them.
+    fn is_of_fleets(self) -> bool {
+        Self::ALL[13..].contains(&self)
+    }
 }
 
 /// A world in which one write is tried.
@@ -57,7 +82,7 @@ pub(crate) struct Trial {
 const WALL: u64 = 1_900_000_000_000;
 
 /// The key of the answer that each write of a machine or cluster keeps.
-const KEY: &str = "key";
+pub(crate) const KEY: &str = "key";
 
 impl Trial {
     /// Makes a world with what the write needs, through a store that nothing happens to.
@@ -81,10 +106,17 @@ impl Trial {
         if [Way::UpdateMachine, Way::RenameMachine, Way::RemoveMachine].contains(&way) {
             ports.machines.commit(create(made)).await.unwrap();
         }
+        if way.is_of_fleets() {
+            trial.fleet().prepare(&ports).await;
+        }
         if way == Way::PurgeAnswers {
             assert!(ports.answers.keep(answer("old", 100), 0).await.unwrap());
         }
         trial
+    }
+
+    fn fleet(&self) -> Fleet<'_> {
+        Fleet { way: self.way, web: &self.web, machine: &self.machine, rules: &self.rules }
     }
 
     async fn open(&self, store: &dyn Store) -> WorldPorts {
@@ -104,6 +136,7 @@ impl Trial {
         match self.way {
             Way::ResetWorld => return text(store.replace_world(self.new.incarnation, self.anew()).await.map(drop)),
             Way::DeleteWorld => return text(store.delete_world(&self.new.name, self.new.incarnation).await),
+            way if way.is_of_fleets() => return self.fleet().write(ports).await,
             _ => {}
         }
         let keep = Some(answer(KEY, FOREVER));
@@ -111,7 +144,6 @@ impl Trial {
         let commit = |commit: Commit| Commit { keep: keep.clone(), ..commit };
         let (web, machine) = (&self.web, &self.machine);
         let written = match self.way {
-            Way::MakeWorld | Way::ResetWorld | Way::DeleteWorld => return Err("it is no write of a world".into()),
             Way::MoveClock => return text(ports.world.commit(self.moved(keep)).await),
             Way::CreateCluster => return text(ports.clusters.commit(cluster(ClusterWrite::Create(web.clone()))).await),
             Way::EditCluster => {
@@ -133,6 +165,7 @@ impl Trial {
             Way::UpdateMachine => update(machine, touched(machine, &self.rules)),
             Way::RenameMachine => update(machine, builders::named(machine, "b", &self.rules)),
             Way::RemoveMachine => remove(machine, touched(machine, &self.rules).events),
+            way => return Err(format!("{way:?} is tried elsewhere")),
         };
         text(ports.machines.commit(commit(written)).await)
     }
@@ -164,6 +197,9 @@ impl Trial {
             assert!(ports.clusters.all().await.unwrap().is_empty());
             return;
         }
+        if self.way.is_of_fleets() {
+            return self.fleet().check(&ports).await;
+        }
         let kept = ports.answers.get(KEY, 0).await.unwrap().is_some();
         assert_eq!(kept, ![Way::MakeWorld, Way::PurgeAnswers].contains(&self.way));
         let clusters = ports.clusters.all().await.unwrap();
@@ -172,7 +208,7 @@ impl Trial {
         let versions: Vec<_> = happened.iter().map(|one| one.event.version).collect();
         let versions_and = |more: u64| (1..=self.machine.version + more).collect::<Vec<_>>();
         match self.way {
-            Way::MakeWorld | Way::ResetWorld | Way::DeleteWorld => {
+            Way::MakeWorld => {
                 assert_eq!(ports.world.read().await.unwrap().world.incarnation, self.new.incarnation);
             }
             Way::MoveClock => {
@@ -194,10 +230,11 @@ impl Trial {
                 assert_eq!((found.unwrap().machine.name.as_str(), versions), ("b", versions_and(1)));
             }
             Way::RemoveMachine => assert_eq!((found, versions), (None, versions_and(1))),
+            way => unreachable!("{way:?} is looked at elsewhere"),
         }
     }
 }
 
-fn text<E: std::fmt::Display>(written: Result<(), E>) -> Result<(), String> {
+pub(crate) fn text<E: std::fmt::Display>(written: Result<(), E>) -> Result<(), String> {
     written.map_err(|error| error.to_string())
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    clock, clusters, digests, endings, events, lists, machines, operations, site, site_constants, snapshots, spec,
-    surroundings, waits, worlds,
+    bulk, clock, clusters, digests, endings, events, fleets, lists, machines, operations, site, site_constants,
+    snapshots, spec, stats, surroundings, waits, worlds,
 };
 
 /// A test, and the operations that it shows at work.
@@ -23,6 +23,10 @@ const TESTS: &[Shows] = &[
     (endings::a_deleted_machine_is_gone_at_once_where_that_takes_no_time, &["deleteMachine"]),
     (events::a_machines_history_is_told_whole, &["listMachineEvents"]),
     (events::the_worlds_history_has_every_machines, &["listEvents"]),
+    (fleets::a_fleet_is_made_and_told, &["createOperation", "getOperation", "listOperations", "listOperationResults"]),
+    (fleets::an_operation_is_cancelled, &["cancelOperation", "waitForOperation"]),
+    (stats::what_is_counted_is_what_is_listed, &["getStats"]),
+    (bulk::machines_go_from_world_to_world, &["exportMachines", "importMachines"]),
     (worlds::a_world_is_made_and_read, &["createWorld", "getWorld", "listWorlds"]),
     (worlds::a_worlds_retention_is_changed, &["editWorld"]),
     (worlds::a_fork_goes_its_own_way, &["forkWorld"]),

@@ -22,7 +22,11 @@ async fn posts(site: &Site) -> Vec<(String, Value)> {
         // No change: the answer is kept all the same.
         (format!("{machine}?action=START"), Value::Null),
     ];
-    let all_posts = || spec::operations().iter().filter(|operation| operation.method == "POST");
+    // An import knows no keys, and those of fleet operations have tests of their own: their answers are not kept.
+    let others = ["importMachines", "createOperation"];
+    let of_others = |operation: &&spec::Operation| others.contains(&operation.id.as_str());
+    let all_posts =
+        || spec::operations().iter().filter(|operation| operation.method == "POST").filter(|one| !of_others(one));
     assert!(all_posts().all(|operation| operation.has_header("Idempotency-Key")));
     let of_the_cloud = all_posts().filter(|operation| operation.path.starts_with("/api/")).count();
     assert_eq!(posts.len(), of_the_cloud + 1, "each operation that knows keys");

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use actix_web::body::to_bytes;
 use actix_web::http::Method;
+use actix_web::rt;
 use actix_web::test::{self, TestRequest};
 use cloudm_application::ports::{NewWorld, Store};
 use cloudm_application::testing::{CountingEntropy, ManualWall};
@@ -51,6 +52,7 @@ pub(crate) fn take_succeeded() -> BTreeSet<String> {
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) api: HttpApi,
+    pub(crate) worlds: Arc<Worlds>,
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) wall: Arc<ManualWall>,
@@ -61,6 +63,15 @@ pub(crate) struct Parts {
 pub(crate) struct Site {
     pub(crate) parts: Parts,
     serve: Serve,
+}
+
+/// What a server does without being asked.
+pub(crate) struct Background(rt::task::JoinHandle<()>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Deref for Site {
@@ -115,8 +126,9 @@ impl Site {
         let entropy = Arc::new(CountingEntropy::default());
         let worlds = Worlds::open(store.clone(), entropy.clone(), Arc::new(Catalogue::default()), new).await.unwrap();
         let cloud = worlds.cloud(&WorldName::default_world()).await.unwrap();
-        let api = HttpApi::new(Arc::new(worlds), store.clone(), entropy);
-        Self::of(Parts { api, cloud, store, wall }).await
+        let worlds = Arc::new(worlds);
+        let api = HttpApi::new(worlds.clone(), store.clone(), entropy);
+        Self::of(Parts { api, worlds, cloud, store, wall }).await
     }
 
     /// The same application in this thread.
@@ -132,6 +144,12 @@ impl Site {
             })
         });
         Self { parts, serve }
+    }
+
+    /// Does what a server does without being asked, as long as the answer lives.
+    pub(crate) fn background(&self) -> Background {
+        let worlds = self.worlds.clone();
+        Background(rt::spawn(async move { worlds.run().await }))
     }
 
     /// Sends any request at all, and checks of its answer what holds of every answer.
@@ -196,6 +214,11 @@ impl Site {
         self.ask("DELETE", path, &[], &Value::Null).await
     }
 
+    /// Starts a fleet operation.
+    pub(crate) async fn start(&self, body: &Value) -> Answer {
+        self.post("/operations", body).await
+    }
+
     /// Makes a cluster in region A and returns its path.
     pub(crate) async fn cluster(&self, name: &str) -> String {
         let made = self.post("/clusters", &json!({"name": name, "region_code": "A"})).await.expect(201);
@@ -256,6 +279,7 @@ impl Site {
             "clusters": self.walk("/clusters?page_size=1000").await,
             "machines": self.walk(&format!("/machines?page_size=1000&state={}", states.join(","))).await,
             "events": self.walk("/events?page_size=1000").await,
+            "operations": self.walk("/operations?page_size=1000").await,
             "worlds": self.simulate("GET", "/worlds?page_size=1000", &Value::Null).await.items(),
         })
     }

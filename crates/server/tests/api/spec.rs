@@ -49,7 +49,9 @@ pub(crate) fn operations() -> &'static [Operation] {
 /// The operation that answers a request, if one does.
 pub(crate) fn operation(method: &str, path: &str) -> Option<&'static Operation> {
     let method = if method == "HEAD" { "GET" } else { method };
-    operations().iter().find(|operation| operation.method == method && fits(&operation.path, path))
+    // A path of its own stands before one with a parameter in that place, as the description is sorted.
+    let pattern = &operations().iter().find(|operation| fits(&operation.path, path))?.path;
+    operations().iter().find(|operation| operation.method == method && operation.path == *pattern)
 }
 
 /// The path of the same resource in the world `default`, under which it is described.

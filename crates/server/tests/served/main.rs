@@ -6,9 +6,11 @@
     reason = "a test may fail loudly; clippy.toml excuses only the test functions themselves"
 )]
 
+mod bulk;
 mod client;
 mod crash;
 mod drain;
+mod fleets;
 mod law_one;
 mod lives;
 mod mongo_outage;

@@ -62,6 +62,8 @@ fn an_answer_without_a_body_is_followed_by_the_next() {
         (format!("GET {machine} HTTP/1.1\r\nif-none-match: *"), "304"),
         (format!("HEAD {machine} HTTP/1.1\r\nif-none-match: *"), "304"),
         ("OPTIONS /api/v1/machines HTTP/1.1".into(), "204"),
+        ("HEAD /api/v1/machines/export HTTP/1.1".into(), "200"),
+        ("HEAD /api/v1/events HTTP/1.1\r\naccept: text/event-stream".into(), "200"),
         (format!("DELETE {machine} HTTP/1.1"), "204"),
     ] {
         let next = "GET /livez HTTP/1.1\r\nhost: cloudm\r\nconnection: close\r\n\r\n";

@@ -157,7 +157,10 @@ async fn missing_field() {
             found += 1;
         }
     }
-    assert_eq!(found, 17, "name and region_code, name and cluster_name; two names of worlds, a rate, and ten timings");
+    assert_eq!(
+        found, 18,
+        "a kind, name and region_code, name and cluster_name; two names of worlds, a rate, and ten timings"
+    );
 }
 
 #[actix_web::test]

@@ -33,10 +33,10 @@ async fn an_unknown_id() {
     let scene = Scene::new().await;
     let id_of = |path: &str| path.rsplit('/').next().unwrap().to_owned();
     for operation in operations().filter(|operation| operation.has_id()) {
-        let (code, others) = if operation.path.contains("/clusters/") {
-            ("no_such_cluster", id_of(&scene.machine))
-        } else {
-            ("no_such_machine", id_of(&scene.cluster))
+        let (code, others) = match &operation.path {
+            path if path.contains("/clusters/") => ("no_such_cluster", id_of(&scene.machine)),
+            path if path.contains("/operations/") => ("no_such_operation", id_of(&scene.machine)),
+            _ => ("no_such_machine", id_of(&scene.cluster)),
         };
         for id in ["0123456789abcdef01234567", "000000000000000000000000", "ffffffffffffffffffffffff", &others] {
             let request = scene.request(operation);

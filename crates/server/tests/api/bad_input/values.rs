@@ -171,6 +171,8 @@ async fn a_bad_header() {
             let name = name.to_ascii_lowercase();
             let long = "x".repeat(256);
             let bad = match name.as_str() {
+                // What is not understood there is passed over.
+                "prefer" => continue,
                 "if-match" | "if-none-match" => ["x", "\"1", ",", "*, \"1\""],
                 "last-event-id" => ["", "a b", "é", "*"],
                 "idempotency-key" => ["", "a b", "é", &long],

@@ -1,0 +1,187 @@
+//! Making many machines at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cloudm_domain::{Catalogue, Cluster, ClusterId, Code, Machine, MachineId, Name, NewMachine};
+
+use super::command::MAX_ATTEMPTS;
+use super::{MachineCommands, NewMachineRequest};
+use crate::error::Error;
+use crate::ids::least_unused;
+use crate::ports::{BulkWrite, ClusterStore, CommitError, WorldView};
+
+/// Makes many machines at once, each of which is made or refused by itself.
+pub struct ImportMachines {
+    pub(crate) commands: Arc<MachineCommands>,
+    pub(crate) clusters: Arc<dyn ClusterStore>,
+    pub(crate) catalogue: Arc<Catalogue>,
+}
+
+/// A machine that is still to be made.
+struct Waiting {
+    /// Its place among those that were asked for.
+    place: usize,
+    request: NewMachineRequest,
+    cluster: ClusterId,
+    machine_type: Code,
+    k: u32,
+}
+
+impl ImportMachines {
+    /// The most machines of one call: more share no commit.
+    pub const MAX: usize = 256;
+
+    /// Makes the machines, in their order; says of each whether it was made, or why not.
+    ///
+    /// The whole call fails only where the store does: then some may have been made.
+    ///
+    /// # Errors
+    /// [`Error::Store`]. Of each: [`Error::UnknownCluster`], [`Error::UnknownMachineType`], [`Error::NameTaken`],
+    /// [`Error::Contention`].
+    pub async fn run(&self, requests: Vec<NewMachineRequest>) -> Result<Vec<Result<(), Error>>, Error> {
+        let mut made: Vec<_> = requests.iter().map(|_| Err(Error::Contention)).collect();
+        let mut waiting = self.check(requests, &mut made).await?;
+        for _ in 0..MAX_ATTEMPTS {
+            if waiting.is_empty() {
+                break;
+            }
+            let view = self.commands.world.read().await?;
+            let writes = waiting.iter().map(|one| creation(one, &view)).collect();
+            let written = self.commands.machines.commit_all(writes).await?;
+            let mut again = Vec::new();
+            for (mut one, written) in waiting.into_iter().zip(written) {
+                match self.again(&mut one, written, &view).await? {
+                    Some(end) => made[one.place] = end,
+                    None => again.push(one),
+                }
+            }
+            waiting = again;
+        }
+        Ok(made)
+    }
+
+    /// Those that may be made; why the others are not is put in their places.
+    async fn check(
+        &self,
+        requests: Vec<NewMachineRequest>,
+        made: &mut [Result<(), Error>],
+    ) -> Result<Vec<Waiting>, Error> {
+        let mut clusters: BTreeMap<Name, Option<Arc<Cluster>>> = BTreeMap::new();
+        let mut waiting = Vec::with_capacity(requests.len());
+        for (place, request) in requests.into_iter().enumerate() {
+            if !clusters.contains_key(&request.cluster_name) {
+                let found = self.clusters.find(&request.cluster_name).await?;
+                clusters.insert(request.cluster_name.clone(), found);
+            }
+            let cluster = clusters.get(&request.cluster_name).and_then(Option::as_ref).map(|cluster| cluster.id);
+            let checked = cluster
+                .ok_or_else(|| Error::UnknownCluster(request.cluster_name.clone()))
+                .and_then(|cluster| Ok((cluster, machine_type(&self.catalogue, request.machine_type.as_ref())?)));
+            match checked {
+                Ok((cluster, machine_type)) => waiting.push(Waiting { place, request, cluster, machine_type, k: 0 }),
+                Err(why) => made[place] = Err(why),
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// What came of a machine in the end; nothing where it is tried again.
+    async fn again(
+        &self,
+        one: &mut Waiting,
+        written: Result<(), CommitError>,
+        view: &WorldView,
+    ) -> Result<Option<Result<(), Error>>, Error> {
+        let error = match written {
+            Ok(()) => return Ok(Some(Ok(()))),
+            Err(error) => error,
+        };
+        match error {
+            CommitError::IdUsed => {
+                one.k = least_unused(|k| self.commands.machines.id_used(id(one, view, k))).await?;
+                Ok(None)
+            }
+            CommitError::NameTaken => {
+                let free = self.commands.free_name(one.cluster, &one.request.name, view).await?;
+                Ok((!free).then_some(Err(Error::NameTaken)))
+            }
+            CommitError::NoCluster => Ok(Some(Err(Error::UnknownCluster(one.request.cluster_name.clone())))),
+            CommitError::Store(error) => Err(error.into()),
+            CommitError::Conflict | CommitError::KeyTaken => Ok(None),
+        }
+    }
+}
+
+/// The machine type that is asked for, or the catalogue's first.
+pub(super) fn machine_type(catalogue: &Catalogue, asked: Option<&Code>) -> Result<Code, Error> {
+    match asked {
+        None => Ok(catalogue.default_machine_type().code.clone()),
+        Some(code) if catalogue.machine_type(code.as_str()).is_some() => Ok(code.clone()),
+        Some(code) => Err(Error::UnknownMachineType(code.clone())),
+    }
+}
+
+fn id(one: &Waiting, view: &WorldView, k: u32) -> MachineId {
+    MachineId::of(view.world.seed, one.cluster, &one.request.name, view.now, k)
+}
+
+fn creation(one: &Waiting, view: &WorldView) -> BulkWrite {
+    let new = NewMachine {
+        id: id(one, view, one.k),
+        cluster_id: one.cluster,
+        name: one.request.name.clone(),
+        machine_type: one.machine_type.clone(),
+        tags: one.request.tags.clone(),
+        protection: one.request.protection,
+        start: one.request.start,
+    };
+    let outcome = Machine::create(new, view.now, &view.world.rules);
+    BulkWrite { before: None, after: Some(outcome.machine), events: outcome.events }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+    use crate::ports::{MockClusterStore, MockMachineStore};
+    use cloudm_domain::{Preset, Protection, Tags};
+
+    fn request(name: &str, cluster: &str) -> NewMachineRequest {
+        NewMachineRequest {
+            name: name.parse().unwrap(),
+            cluster_name: cluster.parse().unwrap(),
+            tags: Tags::default(),
+            machine_type: None,
+            start: true,
+            protection: Protection::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn each_is_made_or_refused_by_itself() {
+        let mut clusters = MockClusterStore::new();
+        let web = |name: &Name| (name.as_str() == "web").then(|| Arc::new(fixtures::cluster()));
+        clusters.expect_find().times(2).returning(move |name| Ok(web(name)));
+        let mut machines = MockMachineStore::new();
+        let mut calls = 0;
+        machines.expect_commit_all().times(2).returning(move |writes| {
+            calls += 1;
+            let (id_used, taken) = (Err(CommitError::IdUsed), Err(CommitError::NameTaken));
+            Ok(if calls == 1 { vec![Ok(()), id_used, taken] } else { writes.iter().map(|_| Ok(())).collect() })
+        });
+        machines.expect_id_used().returning(|_| Ok(false));
+        machines
+            .expect_holder()
+            .returning(|_, name| Ok(Some(fixtures::created(Preset::Realistic, name.as_str()).machine)));
+        let commands = Arc::new(fixtures::commands(fixtures::world(), machines));
+        let import = ImportMachines { commands, clusters: Arc::new(clusters), catalogue: Arc::default() };
+        let huge = NewMachineRequest { machine_type: Some("huge".parse().unwrap()), ..request("e", "web") };
+        let asked = vec![request("a", "web"), request("b", "db"), request("c", "web"), request("d", "web"), huge];
+        let made = import.run(asked).await.unwrap();
+        assert!(made[0].is_ok() && made[2].is_ok());
+        assert!(matches!(made[1], Err(Error::UnknownCluster(_))));
+        assert!(matches!(made[3], Err(Error::NameTaken)));
+        assert!(matches!(made[4], Err(Error::UnknownMachineType(_))));
+    }
+}

@@ -1,0 +1,136 @@
+//! Writes of machines, one or many, with their events.
+
+use cloudm_application::ports::{BulkWrite, CommitError};
+use cloudm_domain::{ClusterId, Machine, MachineEvent, MachineId};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::DbError;
+use crate::events::Appender;
+use crate::held::Held;
+use crate::machine_row::version;
+use crate::rows::Rows;
+use crate::{clusters, sql};
+
+/// Whether a write was taken, or why not. Where it was not, nothing of it is written: there is nothing to undo.
+pub(crate) type Taken = Result<(), CommitError>;
+
+/// Writes machines, one after the other. [`Bulk::finish`] ends it.
+///
+/// All conditions of a write hold before anything of it is written. So one that is refused leaves the others alone, without a
+/// savepoint for each; an error, which is SQLite's, ends them all.
+pub(crate) struct Bulk<'db> {
+    db: &'db Connection,
+    rows: Rows<'db>,
+    events: Appender<'db>,
+    id_used: Held<'db>,
+    name_held: Held<'db>,
+    version: Held<'db>,
+    /// The last cluster that was found: a batch is often made in one.
+    cluster: Option<ClusterId>,
+}
+
+/// Writes many; says what became of each, in their order.
+pub(crate) fn write_all(db: &Connection, writes: &[BulkWrite]) -> Result<Vec<Taken>, DbError> {
+    let mut bulk = Bulk::new(db);
+    let taken = writes.iter().map(|write| bulk.write(write)).collect::<Result<_, _>>()?;
+    bulk.finish()?;
+    Ok(taken)
+}
+
+impl<'db> Bulk<'db> {
+    pub(crate) fn new(db: &'db Connection) -> Self {
+        Self {
+            db,
+            rows: Rows::new(db),
+            events: Appender::new(db),
+            id_used: Held::new(db, sql::MACHINE_ID_USED),
+            name_held: Held::new(db, sql::MACHINE_NAME_HELD),
+            version: Held::new(db, sql::MACHINE_VERSION),
+            cluster: None,
+        }
+    }
+
+    /// Writes what is known only when all are written.
+    pub(crate) fn finish(self) -> Result<(), DbError> {
+        self.rows.finish()
+    }
+
+    /// Writes one of many.
+    pub(crate) fn write(&mut self, write: &BulkWrite) -> Result<Taken, DbError> {
+        if !write.is_whole() {
+            return Ok(Err(torn().into()));
+        }
+        self.change(write.before.as_ref(), write.after.as_ref(), &write.events)
+    }
+
+    /// Makes, replaces or deletes a machine; its events fit.
+    pub(crate) fn change(
+        &mut self,
+        before: Option<&Machine>,
+        after: Option<&Machine>,
+        events: &[MachineEvent],
+    ) -> Result<Taken, DbError> {
+        let taken = match (before, after) {
+            (None, None) => Err(torn().into()),
+            (None, Some(machine)) => self.create(machine)?,
+            (Some(old), Some(new)) => self.update(old, new)?,
+            (Some(machine), None) if self.rows.delete(machine)? => Ok(()),
+            (Some(_), None) => Err(CommitError::Conflict),
+        };
+        if taken.is_ok() {
+            self.events.append(events)?;
+        }
+        Ok(taken)
+    }
+
+    fn create(&mut self, machine: &Machine) -> Result<Taken, DbError> {
+        if self.id_used.get()?.query_row([machine.id.as_bytes()], |row| row.get(0))? {
+            return Ok(Err(CommitError::IdUsed));
+        }
+        if !self.exists(machine.cluster_id)? {
+            return Ok(Err(CommitError::NoCluster));
+        }
+        // The id is free, so it is the name that may be taken.
+        Ok(if self.rows.insert(machine)? { Ok(()) } else { Err(CommitError::NameTaken) })
+    }
+
+    fn exists(&mut self, cluster: ClusterId) -> Result<bool, DbError> {
+        if self.cluster != Some(cluster) {
+            self.cluster = clusters::exists(self.db, cluster)?.then_some(cluster);
+        }
+        Ok(self.cluster.is_some())
+    }
+
+    fn update(&mut self, old: &Machine, new: &Machine) -> Result<Taken, DbError> {
+        if (old.id, old.cluster_id, old.created_at) != (new.id, new.cluster_id, new.created_at) {
+            let misused = DbError::Misused("a machine keeps its id, its cluster and its instant of creation");
+            return Ok(Err(misused.into()));
+        }
+        if old.name != new.name && new.holds_name() {
+            // The version comes first.
+            if !self.is_current(old)? {
+                return Ok(Err(CommitError::Conflict));
+            }
+            if self.holder(new)?.is_some_and(|holder| holder != new.id) {
+                return Ok(Err(CommitError::NameTaken));
+            }
+        }
+        Ok(if self.rows.update(old, new)? { Ok(()) } else { Err(CommitError::Conflict) })
+    }
+
+    fn is_current(&mut self, machine: &Machine) -> Result<bool, DbError> {
+        let stored = self.version.get()?.query_row([machine.id.as_bytes()], |row| row.get(0)).optional()?;
+        Ok(stored == Some(version(machine.version)?))
+    }
+
+    fn holder(&mut self, machine: &Machine) -> Result<Option<MachineId>, DbError> {
+        let place = params![machine.cluster_id.as_bytes(), machine.name.as_str()];
+        let holder = self.name_held.get()?.query_row(place, |row| row.get(0)).optional()?;
+        Ok(holder.map(MachineId::from_bytes))
+    }
+}
+
+/// A write whose events do not fit it.
+pub(crate) fn torn() -> DbError {
+    DbError::Misused("the events of a commit lead from the version before to the version after")
+}
