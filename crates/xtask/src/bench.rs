@@ -14,15 +14,6 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    measure(&options.options)
-}
-
-/// Runs next to nothing of them, to see that they run.
-pub(crate) fn quick() -> Result<()> {
-    measure(&["--quick".into()])
-}
-
-fn measure(options: &[String]) -> Result<()> {
     // In one build, so that what both are made of is built once.
     cargo(&["build", "--release", "--package=cloudm-server", "--package=cloudm-bench"])?;
     let run = [
@@ -34,6 +25,6 @@ fn measure(options: &[String]) -> Result<()> {
         "--bin=cloudm-bench",
         "--",
     ];
-    let options = options.iter().map(String::as_str);
+    let options = options.options.iter().map(String::as_str);
     cargo(&run.into_iter().chain(options).collect::<Vec<_>>())
 }
