@@ -44,11 +44,11 @@ pub(crate) async fn run(cloud: Weak<Cloud>) {
         tokio::select! {
             () = fleet.accepted.notified() => {}
             Some(()) = running.next() => {}
-            _ = look.tick() => {
-                if let Err(error) = fleet.look_at_clusters().await {
-                    tracing::warn!(%error, "clusters are not looked at; it is tried again");
-                }
-            }
+            _ = look.tick() => match fleet.look_at_clusters().await {
+                Ok(()) => {}
+                Err(error) if error.is_gone() => return,
+                Err(error) => tracing::warn!(%error, "clusters are not looked at; it is tried again"),
+            },
         }
     }
 }
