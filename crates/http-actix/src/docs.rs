@@ -292,7 +292,7 @@ fn timeout() -> Parameter {
     query(
         "timeout",
         "How long to wait at most, in wall time: `30s`, where it is absent, to `10m`.",
-        Schema::from(text().pattern(Some("^[0-9]{1,3}(ms|s)$")).build()),
+        Schema::from(text().pattern(Some("^([0-9]{1,3}ms|[1-5]?[0-9]{1,2}s)$")).build()),
     )
 }
 
