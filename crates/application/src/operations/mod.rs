@@ -1,7 +1,7 @@
 //! Fleet operations: one request over many machines, each of which is decided on its own.
 //!
 //! A request is validated, accepted and kept before anything is done ([`StartOperation`]). Then it is worked off batch by batch
-//! ([`Fleet`]), by whichever server holds its lease, in the order of creation: every machine that matches is decided, and what came
+//! (`Fleet`), by whichever server holds its lease, in the order of creation: every machine that matches is decided, and what came
 //! of it is written with the machine. So a server that dies leaves an operation that another one takes up where it was, and no
 //! machine is operated twice.
 
