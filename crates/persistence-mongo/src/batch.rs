@@ -1,27 +1,29 @@
 //! Many writes in one transaction, with as many commands for a thousand machines as for two.
 //!
 //! What is stored is found with one command a kind, what becomes of each write is decided in memory ([`crate::plan`]), and all
-//! changes of machines are sent as one command. The first attempt takes for granted that machines are as the caller read
-//! them: each change has the version as its condition, and where one of them does not hold the batch begins again, and reads. So
-//! does one that others were in the way of; from then on what they changed is refused, and is in nobody's way any more.
+//! changes of machines are sent as one command. What another transaction changes meanwhile is in conflict with this one: it
+//! begins again, and finds what that did.
+//!
+//! The first attempt takes for granted what is nearly always so, that new names are free and that nothing is written for a
+//! second time. Where that does not hold it begins again too, and asks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloudm_application::ports::{BulkWrite, StoreError};
-use cloudm_domain::{Cluster, ClusterId, Machine, MachineId, Name, OperationId};
+use cloudm_domain::{Cluster, ClusterId, MachineId, Name, OperationId};
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::{CString, RawArrayBuf};
 use mongodb::bson::{DateTime, Document, RawDocumentBuf, doc, rawdoc, serialize_to_raw_document_buf};
 use mongodb::error::Error;
-use mongodb::options::Hint;
 use mongodb::{ClientSession, Collection};
+use serde::Deserialize;
 use tokio::sync::MutexGuard;
 
 use crate::append::Entry;
-use crate::document::{id_of, key, long};
+use crate::document::{id_of, key, number};
 use crate::list::any;
 use crate::machine_doc::MachineDoc;
 use crate::numbers::Numbers;
@@ -34,7 +36,7 @@ use crate::{collections, counting, guards};
 pub(crate) struct Batch {
     world: Arc<OpenWorld>,
     pub(crate) numbers: Numbers,
-    /// Whether machines are taken to be as the caller read them.
+    /// Whether what is nearly always so is taken for granted.
     trusting: AtomicBool,
 }
 
@@ -53,7 +55,7 @@ impl Batch {
         Self { numbers: Numbers::new(world.sequence.clone()), world, trusting: AtomicBool::new(true) }
     }
 
-    /// Whether this attempt takes for granted what the caller read; the next one does not.
+    /// Whether this attempt takes that for granted; the next one does not.
     pub(crate) fn is_trusting(&self) -> bool {
         self.trusting.swap(false, Ordering::Relaxed)
     }
@@ -82,10 +84,14 @@ impl Batch {
         if !places.is_empty() {
             // First, so that others who give names there come after it.
             found.clusters = self.touch(session, &places).await?;
-            found.holders = self.holders(session, &places).await?;
+            if trusting {
+                self.check_free(session, &places).await?;
+            } else {
+                found.holders = self.holders(session, &places).await?;
+            }
             found.used = self.used(session, &writes).await?;
         }
-        found.machines = if trusting { as_read(&writes) } else { self.machines(session, &writes).await? };
+        found.versions = self.versions(session, &writes).await?;
         Ok(found)
     }
 
@@ -108,6 +114,18 @@ impl Batch {
         Ok(found.iter().filter_map(|one| id_of(one.get_str("_id").ok()?).ok()).collect())
     }
 
+    /// Begins again where somebody holds one of these names.
+    ///
+    /// Each is a question of its own, and all are one command: changes that change nothing, of whoever holds it.
+    async fn check_free<R>(&self, session: &mut ClientSession, places: &BTreeSet<Place<'_>>) -> Result<(), Stop<R>> {
+        let mut questions = RawArrayBuf::new();
+        for (cluster, name) in places {
+            let held = rawdoc! { "cluster": key(self.world.id(), cluster), "live": true, "name": name.as_str() };
+            questions.push(rawdoc! { "q": held, "u": { "$set": { "live": true } } });
+        }
+        self.send(session, ("update", "updates"), (questions, places.len()), 0).await
+    }
+
     /// Who holds these names.
     async fn holders<R: From<StoreError>>(
         &self,
@@ -119,7 +137,7 @@ impl Batch {
         for (clusters, names) in groups(places) {
             let clusters = any(clusters.iter().map(|id| key(self.world.id(), id)));
             let held = doc! { "cluster": clusters, "live": true, "name": any(names.iter().map(|name| name.as_str())) };
-            let held = machines.find(held).hint(Hint::Name("cluster_name".into())).batch_size(MOST_SEEKS as u32);
+            let held = machines.find(held).batch_size(MOST_SEEKS as u32);
             let mut held = held.session(&mut *session).await?;
             found.extend(held.stream(session).try_collect::<Vec<_>>().await?);
         }
@@ -138,32 +156,32 @@ impl Batch {
             return Ok(BTreeSet::new());
         }
         let ids = any(ids.iter().map(|id| ObjectId::from_bytes(*id.as_bytes())));
-        // A machine that ever was had a first event then, which stays.
-        let first = doc! { "w": self.world.id(), "event.machine": ids, "event.version": 1_i64 };
+        // A machine that ever was had events then, which stay.
+        let happened = doc! { "w": self.world.id(), "event.machine": ids };
         let events: Collection<Document> = self.collection(collections::EVENTS);
-        let found = events.find(first).projection(doc! { "_id": 0, "event.machine": 1 });
-        let mut found = found.hint(Hint::Name("machine".into())).session(&mut *session).await?;
+        let found = events.find(happened).projection(doc! { "_id": 0, "event.machine": 1 });
+        let mut found = found.session(&mut *session).await?;
         let found: Vec<Document> = found.stream(session).try_collect().await?;
         let id = |found: &Document| found.get_document("event").and_then(|event| event.get_object_id("machine"));
         Ok(found.iter().filter_map(|one| id(one).ok()).map(|id| MachineId::from_bytes(id.bytes())).collect())
     }
 
-    /// The machines that are to change.
-    async fn machines<R: From<StoreError>>(
+    /// The versions of the machines that are to change.
+    async fn versions<R: From<StoreError>>(
         &self,
         session: &mut ClientSession,
         writes: &[&BulkWrite],
-    ) -> Result<BTreeMap<MachineId, Machine>, Stop<R>> {
+    ) -> Result<BTreeMap<MachineId, u64>, Stop<R>> {
         let ids: BTreeSet<_> = writes.iter().filter_map(|write| write.before.as_ref()).map(|one| one.id).collect();
         if ids.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let machines: Collection<MachineDoc> = self.collection(collections::MACHINES);
+        let machines: Collection<Version> = self.collection(collections::MACHINES);
         let stored = doc! { "_id": any(ids.iter().map(|id| key(self.world.id(), id))) };
-        let mut found = machines.find(stored).batch_size(ids.len() as u32).session(&mut *session).await?;
-        let found: Vec<MachineDoc> = found.stream(session).try_collect().await?;
-        let machine = |machine: &MachineDoc| machine.read().map(|machine| (machine.id, machine));
-        Ok(found.iter().map(machine).collect::<Result<_, _>>()?)
+        let found = machines.find(stored).projection(doc! { "version": 1 }).batch_size(ids.len() as u32);
+        let found: Vec<_> = found.session(&mut *session).await?.stream(session).try_collect().await?;
+        let version = |one: &Version| Ok((id_of(&one.key)?, number("a version", one.version)?));
+        Ok(found.iter().map(version).collect::<Result<_, StoreError>>()?)
     }
 
     /// Writes the machines of a plan.
@@ -173,38 +191,38 @@ impl Batch {
         plan: &Plan<'_>,
     ) -> Result<(), Stop<R>> {
         let (mut made, mut replaced, mut deleted) = (Vec::new(), RawArrayBuf::new(), RawArrayBuf::new());
-        let (mut replacing, mut deleting) = (0, 0);
+        let (mut replacing, mut deleting) = (0_usize, 0_usize);
         for change in plan.changes() {
             match change {
                 Change::Insert(machine) => made.push(MachineDoc::of(self.world.id(), machine)?),
-                Change::Replace(version, machine) => {
+                Change::Replace(machine) => {
                     let after = MachineDoc::of(self.world.id(), machine)?;
-                    let condition = rawdoc! { "_id": after.key(), "version": long(version)? };
+                    let place = rawdoc! { "_id": after.key() };
                     let after = serialize_to_raw_document_buf(&after).map_err(Error::from)?;
-                    replaced.push(rawdoc! { "q": condition, "u": after });
+                    replaced.push(rawdoc! { "q": place, "u": after });
                     replacing += 1;
                 }
-                Change::Delete(version, id) => {
-                    let condition = rawdoc! { "_id": key(self.world.id(), id), "version": long(version)? };
-                    deleted.push(rawdoc! { "q": condition, "limit": 1 });
+                Change::Delete(id) => {
+                    deleted.push(rawdoc! { "q": { "_id": key(self.world.id(), id) }, "limit": 1 });
                     deleting += 1;
                 }
             }
         }
-        self.send(session, ("delete", "deletes"), (deleted, deleting)).await?;
-        self.send(session, ("update", "updates"), (replaced, replacing)).await?;
+        self.send(session, ("delete", "deletes"), (deleted, deleting), deleting).await?;
+        self.send(session, ("update", "updates"), (replaced, replacing), replacing).await?;
         if !made.is_empty() {
             self.collection(collections::MACHINES).insert_many(made).session(session).await?;
         }
         Ok(())
     }
 
-    /// Sends so many changes of machines at once, all of which have to meet one.
+    /// Sends so many changes of machines at once, and begins again where another number of machines is met than expected.
     async fn send<R>(
         &self,
         session: &mut ClientSession,
         (command, field): (&str, &str),
-        (changes, count): (RawArrayBuf, i32),
+        (changes, count): (RawArrayBuf, usize),
+        expected: usize,
     ) -> Result<(), Stop<R>> {
         if count == 0 {
             return Ok(());
@@ -214,7 +232,8 @@ impl Batch {
         sent.append(name(command)?, collections::MACHINES);
         sent.append(name(field)?, changes);
         let answer = self.world.base().database.run_raw_command(sent).session(session).await?;
-        if answer.get_i32("n").ok() == Some(count) {
+        let met = answer.get_i32("n").ok().and_then(|met| usize::try_from(met).ok());
+        if met == Some(expected) && !answer.contains_key("writeErrors") {
             return Ok(());
         }
         match answer.get_array("writeErrors").ok().and_then(|errors| errors.first()) {
@@ -270,11 +289,12 @@ fn groups<'a>(places: &BTreeSet<Place<'a>>) -> Vec<(BTreeSet<ClusterId>, BTreeSe
     groups
 }
 
-/// The machines as the caller read them, of those that are not made before.
-fn as_read(writes: &[&BulkWrite]) -> BTreeMap<MachineId, Machine> {
-    let mut met = BTreeSet::new();
-    let first = writes.iter().filter(|write| write.machine().is_some_and(|id| met.insert(id)));
-    first.filter_map(|write| write.before.clone()).map(|machine| (machine.id, machine)).collect()
+/// The version of a machine that is stored.
+#[derive(Deserialize)]
+struct Version {
+    #[serde(rename = "_id")]
+    key: String,
+    version: i64,
 }
 
 /// The turns of those who give names there, in one process.

@@ -18,7 +18,6 @@ use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc, serialize_to_document};
 use mongodb::error::Error;
-use mongodb::options::Hint;
 use mongodb::{ClientSession, Collection};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -205,7 +204,7 @@ impl Work for First {
         let kind = doc! { "cluster": "$cluster", "type": "$type", "state": "$state" };
         let group = doc! { "$group": { "_id": kind, "number": { "$sum": 1_i64 } } };
         let counted = machines.aggregate([doc! { "$match": { "w": world.id() } }, group]);
-        let counted = counted.hint(Hint::Name("state_created".into())).with_type::<Counted>();
+        let counted = counted.with_type::<Counted>();
         let counted: Vec<_> = counted.session(&mut *session).await?.stream(session).try_collect().await?;
         let mut tally = Tally::default();
         for Counted { kind, number } in counted {

@@ -99,11 +99,11 @@ pub(crate) fn of_machine(world: &OpenWorld, id: MachineId) -> Document {
     doc! { "w": world.id(), "event.machine": ObjectId::from_bytes(*id.as_bytes()) }
 }
 
-/// Those of some machines, made at an instant, whose first event stands after a position.
+/// Those of some machines whose first event stands after a position.
 pub(crate) async fn created_after(
     world: &OpenWorld,
     session: &mut ClientSession,
-    (at, after): (Instant, &Position),
+    after: &Position,
     machines: &[MachineId],
 ) -> Result<BTreeSet<MachineId>, Stop<StoreError>> {
     let after = seq(world.incarnation(), after)?;
@@ -111,13 +111,25 @@ pub(crate) async fn created_after(
         return Ok(BTreeSet::new());
     }
     let ids = any(machines.iter().map(|id| ObjectId::from_bytes(*id.as_bytes())));
-    let first = doc! { "w": world.id(), "event.version": 1_i64, "event.at": date(at), "event.machine": ids };
-    let events: Collection<EventDoc> = world.collection(collections::EVENTS);
-    let found = events.find(first).hint(Hint::Name("created".into())).batch_size(MAX_BATCH);
-    let mut found = found.session(&mut *session).await?;
-    let found: Vec<EventDoc> = found.stream(session).try_collect().await?;
-    let later = found.into_iter().filter(|one| one.seq > after).filter_map(|one| one.event);
-    Ok(later.map(|event| MachineId::from_bytes(event.machine.bytes())).collect())
+    let events: Collection<Document> = world.collection(collections::EVENTS);
+    // The first of each stands first in the index of machines.
+    let pipeline = [
+        doc! { "$match": { "w": world.id(), "event.machine": ids } },
+        doc! { "$sort": { "w": 1, "event.machine": 1, "seq": 1 } },
+        doc! { "$group": { "_id": "$event.machine", "first": { "$first": "$seq" } } },
+    ];
+    let found = events.aggregate(pipeline).batch_size(MAX_BATCH).with_type::<First>();
+    let found: Vec<First> = found.session(&mut *session).await?.stream(session).try_collect().await?;
+    let later = found.into_iter().filter(|one| one.first > after);
+    Ok(later.map(|one| MachineId::from_bytes(one.machine.bytes())).collect())
+}
+
+/// The first number of a machine.
+#[derive(Deserialize)]
+struct First {
+    #[serde(rename = "_id")]
+    machine: ObjectId,
+    first: i64,
 }
 
 /// The history of one world.

@@ -37,8 +37,8 @@ impl From<Refused> for CommitError {
 /// What is stored, as far as it matters.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The machines that are to change.
-    pub(crate) machines: BTreeMap<MachineId, Machine>,
+    /// The versions of the machines that are to change.
+    pub(crate) versions: BTreeMap<MachineId, u64>,
     /// The ids that were used, of those that are to be.
     pub(crate) used: BTreeSet<MachineId>,
     /// The clusters that exist, of those that names are given in.
@@ -66,10 +66,8 @@ pub(crate) struct Plan<'a> {
 /// How a machine changes.
 pub(crate) enum Change<'a> {
     Insert(&'a Machine),
-    /// In the place of the one of this version.
-    Replace(u64, &'a Machine),
-    /// The one of this version.
-    Delete(u64, MachineId),
+    Replace(&'a Machine),
+    Delete(MachineId),
 }
 
 impl<'a> Plan<'a> {
@@ -91,12 +89,12 @@ impl<'a> Plan<'a> {
 
     /// How machines change, in the order of their ids.
     pub(crate) fn changes(&self) -> impl Iterator<Item = Change<'a>> {
-        let stored = |id| self.found.machines.get(id).map(|machine| machine.version);
-        self.machines.iter().filter_map(move |(id, after)| match (stored(id), after) {
-            (None, None) => None,
-            (None, Some(machine)) => Some(Change::Insert(machine)),
-            (Some(version), Some(machine)) => Some(Change::Replace(version, machine)),
-            (Some(version), None) => Some(Change::Delete(version, *id)),
+        let is_stored = |id| self.found.versions.contains_key(id);
+        self.machines.iter().filter_map(move |(id, after)| match (is_stored(id), after) {
+            (false, None) => None,
+            (false, Some(machine)) => Some(Change::Insert(machine)),
+            (true, Some(machine)) => Some(Change::Replace(machine)),
+            (true, None) => Some(Change::Delete(*id)),
         })
     }
 
@@ -121,22 +119,13 @@ impl<'a> Plan<'a> {
 
     fn write(&mut self, write: &'a BulkWrite) -> Result<(), Refused> {
         let Some(id) = write.machine() else { return Ok(()) };
-        let now = self.machines.get(&id).map_or_else(|| self.found.machines.get(&id), |after| *after);
-        let version = write.before.as_ref().map(|before| before.version);
-        match version {
-            None if now.is_some() || self.found.used.contains(&id) => return Err(Refused::IdUsed),
-            Some(_) if now.map(|now| now.version) != version => return Err(Refused::Conflict),
-            _ => {}
-        }
-        let held = now.filter(|now| now.holds_name()).map(place);
-        let (before, renamed) = (now.map(Kind::of), now.map(|now| now.name.clone()));
-        let named = write.after.as_ref().filter(|after| match &renamed {
-            None => true,
-            Some(before) => after.holds_name() && *before != after.name,
-        });
+        let now = self.now(id, write)?;
+        let gives = |after: &&Machine| now.is_none_or(|now| after.holds_name() && now.name != after.name);
+        let named = write.after.as_ref().filter(gives);
         if let Some(after) = named {
             self.check_name(after)?;
         }
+        let held = now.filter(|now| now.holds_name()).map(place);
         if let Some(held) = held
             && self.found.holders.get(&held) == Some(&id)
         {
@@ -146,10 +135,26 @@ impl<'a> Plan<'a> {
             self.found.holders.insert(place(after), id);
         }
         self.found.used.insert(id);
-        self.tally.change(before, write.after.as_ref().map(Kind::of));
+        self.tally.change(now.map(Kind::of), write.after.as_ref().map(Kind::of));
         self.machines.insert(id, write.after.as_ref());
         self.events.extend(&write.events);
         Ok(())
+    }
+
+    /// The machine as it is before a write; nothing where that makes it.
+    fn now(&self, id: MachineId, write: &'a BulkWrite) -> Result<Option<&'a Machine>, Refused> {
+        let changed = self.machines.get(&id);
+        let version = match changed {
+            Some(after) => after.map(|machine| machine.version),
+            None => self.found.versions.get(&id).copied(),
+        };
+        match &write.before {
+            None if version.is_some() || self.found.used.contains(&id) => Err(Refused::IdUsed),
+            None => Ok(None),
+            Some(before) if version != Some(before.version) => Err(Refused::Conflict),
+            // A version names one state of a machine, so it is as the caller read it.
+            Some(before) => Ok(Some(changed.copied().flatten().unwrap_or(before))),
+        }
     }
 
     fn check_name(&self, machine: &Machine) -> Result<(), Refused> {
@@ -164,4 +169,56 @@ impl<'a> Plan<'a> {
 
 fn place(machine: &Machine) -> (ClusterId, Name) {
     (machine.cluster_id, machine.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use cloudm_domain::{Command, Preset, Rules};
+    use cloudm_persistence_contract::builders::{START, asked, changed, cluster, draft, forgotten, made, named, seed};
+
+    use super::*;
+
+    fn taken(found: Found, writes: &[BulkWrite]) -> (Vec<Result<(), Refused>>, usize, usize) {
+        let asked: Vec<_> = writes.iter().map(|write| Asked { write: Some(write), result: None }).collect();
+        let plan = Plan::new(found, &asked);
+        (plan.answers.clone(), plan.changes().count(), plan.events.len())
+    }
+
+    #[test]
+    fn a_write_sees_those_before_it() {
+        let (web, rules) = (cluster("web"), Rules::new(seed(), Preset::Instant.behaviour()));
+        let fresh = |name: &str, number| draft(&web, name).id(MachineId::from_bytes([number; 12])).made(&rules);
+        let (a, b) = (fresh("a", 1), fresh("a", 2));
+        let moved = named(&a.machine, "b", &rules);
+        let writes = [
+            made(a.clone()),
+            made(b.clone()),
+            changed(&a.machine, moved.clone()),
+            changed(&a.machine, moved.clone()),
+            made(b),
+            forgotten(&moved.machine, Vec::new()),
+            made(a),
+        ];
+        let found = || Found { clusters: BTreeSet::from([web.id]), ..Found::default() };
+        let (answers, changes, events) = taken(found(), &writes);
+        use Refused::{Conflict, IdUsed, NameTaken};
+        let expected = [Ok(()), Err(NameTaken), Ok(()), Err(Conflict), Ok(()), Ok(()), Err(IdUsed)];
+        assert_eq!(answers, expected);
+        // What was made and forgotten leaves its events, and no machine.
+        assert_eq!((changes, events), (1, 3 + 1 + 3));
+        let (answers, changes, _) = taken(Found::default(), &writes[..2]);
+        assert_eq!((answers, changes), (vec![Err(Refused::NoCluster); 2], 0));
+    }
+
+    #[test]
+    fn a_machine_is_as_the_caller_read_it_where_its_version_is_stored() {
+        let (web, rules) = (cluster("web"), Rules::new(seed(), Preset::Instant.behaviour()));
+        let machine = draft(&web, "a").made(&rules).machine;
+        let stop = changed(&machine, asked(&machine, Command::Stop, START, &rules));
+        for (version, answer) in [(machine.version, Ok(())), (machine.version + 1, Err(Refused::Conflict))] {
+            let found = Found { versions: BTreeMap::from([(machine.id, version)]), ..Found::default() };
+            assert_eq!(taken(found, std::slice::from_ref(&stop)).0, [answer]);
+        }
+        assert_eq!(taken(Found::default(), &[stop]).0, [Err(Refused::Conflict)]);
+    }
 }

@@ -9,7 +9,6 @@ use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::error::Error;
-use mongodb::options::Hint;
 use mongodb::{ClientSession, Collection};
 use serde::{Deserialize, Serialize};
 
@@ -64,12 +63,13 @@ pub(crate) async fn page(
     most: usize,
 ) -> Result<Vec<FleetResult>, StoreError> {
     let of = doc! { "w": world.id(), "operation": ObjectId::from_bytes(*id.as_bytes()) };
+    // What follows the slash in ASCII.
+    let (begin, end) = (format!("{}/", key(world.id(), id)), format!("{}0", key(world.id(), id)));
     let part = |refused: bool| {
+        let after = after.filter(|after| after.outcome.is_refusal() == refused);
+        let from = after.map_or_else(|| begin.clone(), |after| place(world.id(), id, after));
         let mut part = of.clone();
-        part.insert("refused", refused);
-        if let Some(after) = after.filter(|after| after.outcome.is_refusal() == refused) {
-            part.insert("_id", doc! { "$gt": place(world.id(), id, after) });
-        }
+        part.extend(doc! { "refused": refused, "_id": { "$gt": from, "$lt": &end } });
         part
     };
     let first = after.is_none_or(|after| after.outcome.is_refusal());
@@ -79,7 +79,7 @@ pub(crate) async fn page(
         let left = limit(most - page.len());
         if left > 0 {
             let results = results::<ResultDoc>(world);
-            let found = results.find(part(refused)).sort(doc! { "_id": 1 }).hint(Hint::Name("refused".into()));
+            let found = results.find(part(refused)).sort(doc! { "_id": 1 });
             let found = async { found.limit(left).await?.try_collect().await };
             let found: Vec<ResultDoc> = world.base().ask(found).await?;
             page.extend(found.iter().map(ResultDoc::read).collect::<Result<Vec<_>, _>>()?);

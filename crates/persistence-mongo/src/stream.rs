@@ -162,7 +162,7 @@ impl Stream {
             return Ok(found.into_iter().map(|machine| Met { machine, late: false }).collect());
         };
         let same: Vec<_> = found.iter().filter(|one| one.created_at == *at).map(|one| one.id).collect();
-        let later = events::created_after(world, session, (*at, position), &same).await?;
+        let later = events::created_after(world, session, position, &same).await?;
         let late = |one: &Machine| one.created_at > *at || later.contains(&one.id);
         Ok(found.into_iter().map(|machine| Met { late: late(&machine), machine }).collect())
     }

@@ -71,6 +71,10 @@ impl Work for Working {
             found.decided = self.decided(session).await?;
         }
         let mut plan = Plan::new(found, &asked);
+        if trusting && plan.answers.iter().any(Result::is_err) {
+            // Maybe it is written already.
+            return Err(Stop::Again);
+        }
         let operation = self.progress(session, &plan).await?;
         self.batch.put_machines(session, &plan).await?;
         self.put_results(session, &plan.results).await?;

@@ -8,6 +8,7 @@
 
 mod accidents;
 mod contract;
+mod counting;
 mod database;
 mod fleets;
 mod proxy;
