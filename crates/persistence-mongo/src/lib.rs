@@ -6,11 +6,15 @@
 //! # How it works
 //! - **Writes** are transactions with majority concerns, conditioned on the version that was read. See `transaction` for
 //!   how they are tried again, `guards` for how two of them keep out of each other's way, and `queue` for how many there are.
+//! - **Many machines** are written in one transaction whose commands do not grow with them, and so is the work of fleet
+//!   operations. See `batch`, `plan` and `work`.
+//! - **How many machines there are** is said by each commit beside its events, and added up. See `counting`.
 //! - **The order of commits** is numbers that are taken from a counter before a commit. See `sequence`.
 //! - **Reads** of more than one document see one moment. The record of a world is read for each request and never kept, so
 //!   that what was changed through one server is seen through all.
 //! - **Worlds** are made, replaced and deleted by a change of what their name points to, in a transaction. See `worlds`,
 //!   `fork`, and `sweep` for how what is left of one is dropped.
+//! - **Crowds** share the commands that everyone needs: the record of the world, and the counter. See `together`.
 //! - **Time** is the database's. See `clock`.
 //! - **Outages** are waited for a few seconds, and then told. Nothing has to be restarted after one.
 //!
@@ -33,6 +37,7 @@ mod error;
 mod events;
 mod feed;
 mod fork;
+mod found;
 mod guards;
 mod list;
 mod machine_doc;
@@ -51,6 +56,7 @@ mod stream;
 mod sweep;
 #[cfg(test)]
 mod testing;
+mod together;
 mod transaction;
 mod work;
 mod world;

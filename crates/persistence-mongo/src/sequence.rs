@@ -26,6 +26,7 @@ use crate::collections;
 use crate::connect::unsafe_writes;
 use crate::document::key;
 use crate::error::is_duplicate;
+use crate::together::Together;
 
 /// How long a missing number is waited for: several times what a commit takes.
 const MISSING: Duration = Duration::from_millis(250);
@@ -60,6 +61,8 @@ pub(crate) struct Sequence {
     kept: AtomicI64,
     /// Whether missing numbers are being seen to.
     mending: AtomicBool,
+    /// Those who take numbers.
+    taking: Arc<Together<(i64, DateTime), Result<i64, Error>>>,
 }
 
 impl Sequence {
@@ -71,6 +74,7 @@ impl Sequence {
             solid: AtomicI64::new(0),
             kept: AtomicI64::new(0),
             mending: AtomicBool::new(false),
+            taking: Together::new(),
         })
     }
 
@@ -78,17 +82,32 @@ impl Sequence {
     ///
     /// That one member has counted is enough: it is followed by the commit, and who acknowledges that has the count too. A
     /// count that is lost is one of a commit that is, or of one whose numbers are found taken when they are given out again.
-    pub(crate) async fn take(&self, count: i64, at: DateTime) -> Result<i64, Error> {
-        let take = doc! { "$inc": { "last": count }, "$max": { "reached": at } };
-        let counted = self
-            .counters
-            .find_one_and_update(doc! { "_id": self.world }, take)
-            .upsert(true)
-            .return_document(ReturnDocument::After)
-            .write_concern(unsafe_writes())
-            .await?;
-        let last = counted.unwrap_or_default().last;
-        Ok(last.saturating_sub(count).saturating_add(1))
+    pub(crate) async fn take(self: &Arc<Self>, count: i64, at: DateTime) -> Result<i64, Error> {
+        let sequence = self.clone();
+        let answer = move |asked: Vec<(i64, DateTime)>| {
+            let sequence = sequence.clone();
+            async move { sequence.take_all(&asked).await }
+        };
+        let unended = || Error::custom("numbers that were asked for were not given out");
+        self.taking.ask((count, at), answer).await.unwrap_or_else(|| Err(unended()))
+    }
+
+    /// The same for many.
+    async fn take_all(&self, asked: &[(i64, DateTime)]) -> Vec<Result<i64, Error>> {
+        let count = asked.iter().map(|(count, _)| count).sum::<i64>();
+        let reached = asked.iter().map(|(_, at)| *at).max().unwrap_or(DateTime::MIN);
+        let take = doc! { "$inc": { "last": count }, "$max": { "reached": reached } };
+        let counted = self.counters.find_one_and_update(doc! { "_id": self.world }, take).upsert(true);
+        let counted = counted.return_document(ReturnDocument::After).write_concern(unsafe_writes()).await;
+        let mut next = match counted {
+            Ok(counted) => counted.unwrap_or_default().last - count + 1,
+            Err(error) => return vec![Err(error); asked.len()],
+        };
+        let give = |(count, _): &(i64, DateTime)| {
+            next += count;
+            Ok(next - count)
+        };
+        asked.iter().map(give).collect()
     }
 
     /// The counter now. Every number that is committed was given out before.

@@ -32,6 +32,7 @@ use crate::machines::Machines;
 use crate::operations::Operations;
 use crate::queue::Queue;
 use crate::sequence::{Counter, Sequence};
+use crate::together::Together;
 use crate::transaction::{Stop, Work, transact};
 
 /// How long a read, or a transaction with all its repetitions, may take. A request makes a few of them one after another,
@@ -152,6 +153,8 @@ pub(crate) struct OpenWorld {
     known: Mutex<Option<(Document, Arc<World>)>>,
     pub(crate) sequence: Arc<Sequence>,
     pub(crate) counting: Counting,
+    /// Those who read the record.
+    reading: Arc<Together<(), Result<WorldView, StoreError>>>,
     /// Those of one process that would be in each other's way take turns.
     pub(crate) cluster_turn: tokio::sync::Mutex<()>,
     pub(crate) acceptance_turn: tokio::sync::Mutex<()>,
@@ -170,6 +173,7 @@ impl OpenWorld {
             id,
             high_water: AtomicU64::new(0),
             counting: Counting::default(),
+            reading: Together::new(),
             known: Mutex::default(),
             cluster_turn: tokio::sync::Mutex::default(),
             acceptance_turn: tokio::sync::Mutex::default(),
@@ -240,6 +244,17 @@ impl OpenWorld {
         records(&self.base.database).find_one(living(self.id)).await
     }
 
+    /// The world now.
+    async fn view(&self) -> Result<WorldView, StoreError> {
+        let both = async { try_join!(self.record(), self.sequence.counter()) };
+        let (stored, counter) = self.base.ask(both).await?;
+        let stored = stored.ok_or(StoreError::WorldGone)?;
+        let record = self.understood(&stored)?;
+        let wall = self.base.wall.now();
+        let now = record.clock.now(wall).max(stored.reached(&counter)?);
+        Ok(WorldView { world: record, now: self.raise(now), wall })
+    }
+
     /// The record, understood.
     fn understood(&self, stored: &Stored) -> Result<Arc<World>, StoreError> {
         let mut known = self.known.lock();
@@ -267,14 +282,14 @@ struct WorldClock(Arc<OpenWorld>);
 #[async_trait]
 impl WorldStore for WorldClock {
     async fn read(&self) -> Result<WorldView, StoreError> {
-        let world = &self.0;
-        let both = async { try_join!(world.record(), world.sequence.counter()) };
-        let (stored, counter) = world.base.ask(both).await?;
-        let stored = stored.ok_or(StoreError::WorldGone)?;
-        let record = world.understood(&stored)?;
-        let wall = world.base.wall.now();
-        let now = record.clock.now(wall).max(stored.reached(&counter)?);
-        Ok(WorldView { world: record, now: world.raise(now), wall })
+        self.0.base.check_open()?;
+        let world = self.0.clone();
+        let answer = move |asked: Vec<()>| {
+            let world = world.clone();
+            async move { vec![world.view().await; asked.len()] }
+        };
+        let unended = || StoreError::Unavailable("a read did not end".into());
+        self.0.reading.ask((), answer).await.unwrap_or_else(|| Err(unended()))
     }
 
     async fn commit(&self, commit: WorldCommit) -> Result<(), WorldCommitError> {

@@ -13,7 +13,7 @@ use super::{
 /// What can go wrong in any store.
 ///
 /// The texts are for the log; a client never sees them.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The store does not answer now and may answer later. Whether a write took effect is not known.
     #[error("the store is not available: {0}")]
