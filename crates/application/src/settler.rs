@@ -6,7 +6,7 @@ use cloudm_domain::Machine;
 use futures_util::future::join_all;
 
 use crate::error::Error;
-use crate::ports::{Commit, CommitError, MachineStore, MachineWrite, StoreError, WorldStore, WorldView};
+use crate::ports::{CommitError, MachineStore, MachineWrite, StoreError, WorldStore, WorldView};
 
 /// How many machines are settled side by side, so that their writes share a disk commit.
 const BATCH: usize = 256;
@@ -85,14 +85,11 @@ impl Settler {
     }
 
     async fn write(&self, machine: Machine, steps: usize, view: &WorldView) -> Result<(), StoreError> {
-        let (id, expected) = (machine.id, machine.version);
-        let settled = machine.settle_at_most(steps, view.now, &view.world.rules);
-        let write = if settled.machine.is_forgotten(view.now) {
-            MachineWrite::Remove { id, expected }
-        } else {
-            MachineWrite::Update { expected, machine: settled.machine }
-        };
-        match self.machines.commit(Commit { write, events: settled.events, keep: None }).await {
+        let id = machine.id;
+        let settled = machine.clone().settle_at_most(steps, view.now, &view.world.rules);
+        let after = (!settled.machine.is_forgotten(view.now)).then_some(settled.machine);
+        let write = MachineWrite { before: Some(machine), after, events: settled.events };
+        match self.machines.commit(write.into()).await {
             Ok(()) | Err(CommitError::Conflict) => Ok(()),
             Err(CommitError::Store(error)) => Err(error),
             Err(other) => Err(StoreError::Damaged(format!("settling machine {id}: {other}"))),
@@ -118,8 +115,11 @@ mod tests {
             .expect_commit()
             .once()
             .withf(|commit| {
-                let MachineWrite::Update { expected: 1, machine } = &commit.write else { return false };
-                machine.state == MachineState::Running && commit.events.len() == 2 && machine.version == 3
+                let MachineWrite { before: Some(before), after: Some(after), events } = &commit.write else {
+                    return false;
+                };
+                let versions = (before.version, after.version);
+                after.state == MachineState::Running && events.len() == 2 && versions == (1, 3)
             })
             .returning(|_| Ok(()));
         assert!(Settler::new(Arc::new(world), Arc::new(machines)).run_once().await.unwrap());

@@ -18,6 +18,11 @@ use crate::wire::Load;
 const HOT: [What; 7] =
     [What::Get, What::PageFirst, What::PageMiddle, What::PageLast, What::Patch, What::Action, What::Create];
 
+/// The most machines, under the hot paths and in fleet work, where a server in place of MongoDB is measured: that reads all that
+/// an index range holds, whatever the limit, so what a walk takes grows with the square of the fleet.
+pub(crate) const STAND_IN_MACHINES: u64 = 100_000;
+pub(crate) const STAND_IN_FLEET: u64 = 20_000;
+
 /// How much is measured.
 #[derive(Debug, Clone)]
 pub(crate) struct Sizes {
@@ -127,6 +132,30 @@ impl Bench {
     pub(crate) fn keep_latencies(&mut self, series: Series, round: u32, latencies: &Histogram) {
         let (value, latency) = (latencies.total() as f64, latencies.latency());
         self.samples.push(Sample { series, round, value, latency, refused: 0 });
+    }
+
+    /// Machines under the hot paths of this store.
+    pub(crate) fn machines(&self, store: Store) -> Result<Vec<u64>> {
+        let mut machines = self.sizes.machines.clone();
+        if self.is_stand_in(store)? {
+            machines.retain(|machines| *machines <= STAND_IN_MACHINES);
+        }
+        Ok(machines)
+    }
+
+    /// Machines in fleet work on this store.
+    pub(crate) fn fleet(&self, store: Store) -> Result<u64> {
+        let most = if self.is_stand_in(store)? { STAND_IN_FLEET } else { u64::MAX };
+        Ok(self.sizes.fleet.min(most))
+    }
+
+    /// Whether a server in place of MongoDB is measured.
+    fn is_stand_in(&self, store: Store) -> Result<bool> {
+        if store != Store::Mongodb {
+            return Ok(false);
+        }
+        self.mongodb()?;
+        Ok(self.mongodb.get().is_some_and(|mongodb| mongodb.name == testing::secantus::NAME))
     }
 
     /// How long a measurement of a hot path on this store takes. A database answers later, so there is less to count.

@@ -20,21 +20,18 @@ use crate::raw::sqlite::Raw;
 use crate::requests::Id;
 use crate::sample::{Series, Store, What, Who};
 
-/// How often an operation is asked how far it is, and the memory looked at.
-const LOOK: Duration = Duration::from_millis(20);
 /// The pause of the reader between two requests: it looks, and is not what is measured.
 const READING: Duration = Duration::from_millis(1);
 /// How long reads are measured before the work begins.
 const IDLE: Duration = Duration::from_secs(2);
-/// How long an operation may take.
-const PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// Does the work on a store, and on the embedded one beside a loop without a server.
 pub(crate) fn run(bench: &mut Bench, store: Store) -> Result<()> {
+    let machines = bench.fleet(store)?;
     for round in 0..bench.sizes.fleet_rounds {
         let (name, rounds) = (store_name(store), bench.sizes.fleet_rounds);
-        bench.step(&format!("fleets, {name}: {} machines, round {} of {rounds}", bench.sizes.fleet, round + 1));
-        let mut work = Work { machines: bench.sizes.fleet, store, round, bench };
+        bench.step(&format!("fleets, {name}: {machines} machines, round {} of {rounds}", round + 1));
+        let mut work = Work { machines, store, round, bench };
         work.with_server()?;
         if store == Store::Embedded {
             work.without_server()?;
@@ -91,17 +88,9 @@ impl Work<'_> {
     /// Sends an operation and waits until it is done; keeps its speed, and gives the most memory meanwhile.
     fn operate(&mut self, place: &Place, what: What, asked: &Value) -> Result<u64> {
         let (begun, mut peak) = (Moment::now(), 0);
-        let mut operation = place.control.post("/api/v1/operations", asked)?;
-        let id = operation["id"].as_str().context("an operation without an id")?.to_owned();
-        while matches!(operation["state"].as_str(), Some("PENDING" | "RUNNING")) {
-            ensure!(begun.elapsed() < PATIENCE, "an operation does not end: {operation}");
-            peak = peak.max(memory(place.server.id()));
-            pause(LOOK);
-            operation = place.control.get(&format!("/api/v1/operations/{id}"))?;
-        }
+        let done = place.operate("/api/v1", asked, || peak = peak.max(memory(place.server.id())))?;
         let took = begun.seconds();
-        let done = operation["progress"]["done"].as_u64();
-        ensure!(operation["state"] == "SUCCEEDED" && done == Some(self.machines), "an operation ended so: {operation}");
+        ensure!(done == self.machines, "{done} machines were operated");
         self.keep(what, Who::Cloudm, self.machines as f64 / took);
         Ok(peak)
     }

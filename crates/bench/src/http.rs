@@ -26,7 +26,7 @@ fn crowds(what: What, store: Store) -> &'static [u32] {
 /// Measures all of them on a store.
 pub(crate) fn run(bench: &mut Bench, store: Store) -> Result<()> {
     let mut scenes = Vec::new();
-    for machines in bench.sizes.machines.clone() {
+    for machines in bench.machines(store)? {
         bench.step(&format!("hot paths, {}: {machines} machines are made", store_name(store)));
         scenes.push(Scene::set(bench, store, machines)?);
     }

@@ -6,21 +6,24 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::bench::Bench;
 use crate::clock::{Moment, pause};
 use crate::control::Control;
 use crate::process::Process;
-use crate::requests::{Creations, Id};
+use crate::requests::Id;
 use crate::sample::Store;
-use crate::wire::load;
 
 /// Machines in a page while they are counted.
 const A_PAGE: u64 = 1_000;
 /// Machines in a page that is measured.
 pub(crate) const A_MEASURED_PAGE: u64 = 100;
+/// How often an operation is asked how far it is.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long an operation may take.
+const PATIENCE: Duration = Duration::from_secs(3_600);
 /// How long a process may take to start.
 const STARTING: Duration = Duration::from_secs(60);
 
@@ -124,10 +127,27 @@ impl Place {
 
     /// Makes so many machines.
     pub(crate) fn fill(&self, api: &str, count: u64) -> Result<()> {
-        let mut creations = Creations { api, name: "web", last: &mut 0, until: count };
-        let made = load(self.server.address, 64, Duration::from_secs(3_600), &mut creations)?;
-        ensure!(made.refused == 0, "{} machines were not made", made.refused);
+        let template = json!({ "name": "web-{n}", "cluster_name": "c1", "tags": ["web"] });
+        let asked = json!({ "kind": "CREATE", "count": count, "template": template });
+        let made = self.operate(api, &asked, || ())?;
+        ensure!(made == count, "{made} machines were made");
         Ok(())
+    }
+
+    /// Sends a fleet operation and waits until it has succeeded, looking at something now and then; says how many machines it
+    /// has operated.
+    pub(crate) fn operate(&self, api: &str, asked: &Value, mut look: impl FnMut()) -> Result<u64> {
+        let begun = Moment::now();
+        let mut operation = self.control.post(&format!("{api}/operations"), asked)?;
+        let path = format!("{api}/operations/{}", operation["id"].as_str().context("an operation without an id")?);
+        while matches!(operation["state"].as_str(), Some("PENDING" | "RUNNING")) {
+            ensure!(begun.elapsed() < PATIENCE, "an operation does not end: {operation}");
+            look();
+            pause(LOOK);
+            operation = self.control.get(&path)?;
+        }
+        ensure!(operation["state"] == "SUCCEEDED", "an operation ended so: {operation}");
+        operation["progress"]["done"].as_u64().context("an operation without progress")
     }
 
     /// Walks through all machines.

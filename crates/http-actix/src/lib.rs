@@ -189,12 +189,7 @@ fn simulation(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) 
 /// The routes of the simulated cloud of one world.
 fn cloud(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
     config
-        .service(site_constants::list_site_constants)
-        .service(clusters::list_clusters)
-        .service(clusters::create_cluster)
-        .service(clusters::get_cluster)
-        .service(clusters::edit_cluster)
-        .service(clusters::delete_cluster)
+        // They are tried in this order, and machines are what is asked most.
         .service(machines::list_machines)
         .service(machines::create_machine)
         .service(machines::export_machines)
@@ -208,6 +203,12 @@ fn cloud(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
         .service(machines::delete_machine)
         .service(machines::wait_for_machine)
         .service(machines::list_machine_events)
+        .service(site_constants::list_site_constants)
+        .service(clusters::list_clusters)
+        .service(clusters::create_cluster)
+        .service(clusters::get_cluster)
+        .service(clusters::edit_cluster)
+        .service(clusters::delete_cluster)
         .service(stats::get_stats)
         .service(operations::list_operations)
         .service(operations::create_operation)

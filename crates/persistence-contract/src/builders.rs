@@ -1,8 +1,8 @@
 //! Worlds, clusters, machines and commits to try a store with.
 
 use cloudm_application::ports::{
-    Accepted, BulkWrite, Commit, Cursor, Ending, EventQuery, FleetEntry, FleetOperation, FleetResult, FleetWork,
-    KeptAnswer, Lease, MachineQuery, MachineWrite, NewWorld, Position, Runner, SortKey,
+    Accepted, Commit, Cursor, Ending, EventQuery, FleetEntry, FleetOperation, FleetResult, FleetWork, KeptAnswer,
+    Lease, MachineQuery, MachineWrite, NewWorld, Position, Runner, SortKey,
 };
 use cloudm_domain::{
     Behaviour, Cluster, ClusterId, Command, Distribution, Edit, FleetOutcome, FleetProgress, FleetState, Incarnation,
@@ -144,33 +144,32 @@ pub fn touched(machine: &Machine, rules: &Rules) -> Outcome {
 
 /// The commit of a creation.
 pub fn create(made: Outcome) -> Commit {
-    Commit { write: MachineWrite::Create(made.machine), events: made.events, keep: None }
+    self::made(made).into()
 }
 
 /// The commit of a command to `before`.
 pub fn update(before: &Machine, after: Outcome) -> Commit {
-    let write = MachineWrite::Update { expected: before.version, machine: after.machine };
-    Commit { write, events: after.events, keep: None }
+    changed(before, after).into()
 }
 
 /// The commit that forgets a machine.
 pub fn remove(machine: &Machine, events: Vec<MachineEvent>) -> Commit {
-    Commit { write: MachineWrite::Remove { id: machine.id, expected: machine.version }, events, keep: None }
+    forgotten(machine, events).into()
 }
 
 /// The write of a creation among many.
-pub fn made(made: Outcome) -> BulkWrite {
-    BulkWrite { before: None, after: Some(made.machine), events: made.events }
+pub fn made(made: Outcome) -> MachineWrite {
+    MachineWrite { before: None, after: Some(made.machine), events: made.events }
 }
 
 /// The write of a command to `before` among many.
-pub fn changed(before: &Machine, after: Outcome) -> BulkWrite {
-    BulkWrite { before: Some(before.clone()), after: Some(after.machine), events: after.events }
+pub fn changed(before: &Machine, after: Outcome) -> MachineWrite {
+    MachineWrite { before: Some(before.clone()), after: Some(after.machine), events: after.events }
 }
 
 /// The write that forgets a machine among many.
-pub fn forgotten(machine: &Machine, events: Vec<MachineEvent>) -> BulkWrite {
-    BulkWrite { before: Some(machine.clone()), after: None, events }
+pub fn forgotten(machine: &Machine, events: Vec<MachineEvent>) -> MachineWrite {
+    MachineWrite { before: Some(machine.clone()), after: None, events }
 }
 
 /// A fleet operation that is to be accepted: it stops all machines.
@@ -195,7 +194,7 @@ pub fn lease(runner: u8, wall: WallMillis, until: WallMillis) -> Lease {
 }
 
 /// What a machine did, and how it changes.
-pub fn done(write: BulkWrite) -> FleetEntry {
+pub fn done(write: MachineWrite) -> FleetEntry {
     let machine = write.machine().unwrap();
     FleetEntry { result: FleetResult { machine, outcome: FleetOutcome::Done }, write: Some(write) }
 }

@@ -1,6 +1,6 @@
 //! Many machines written at once: the effect is that of committing each by itself, in their order.
 
-use cloudm_application::ports::{BulkWrite, CommitError, MachineQuery, PlacedMachine, WorldPorts};
+use cloudm_application::ports::{CommitError, MachineQuery, MachineWrite, PlacedMachine, WorldPorts};
 use cloudm_domain::{Command, Instant, Machine, MachineId, MachineState, Selector, SelectorField};
 
 use crate::builders::{
@@ -11,7 +11,7 @@ use crate::fleet::selector;
 use crate::race::race;
 use crate::{Fixture, Scene, assert_refused};
 
-async fn write(scene: &Scene<'_>, writes: Vec<BulkWrite>) -> Vec<Result<(), CommitError>> {
+async fn write(scene: &Scene<'_>, writes: Vec<MachineWrite>) -> Vec<Result<(), CommitError>> {
     let count = writes.len();
     let written = scene.ports.machines.commit_all(writes).await.unwrap();
     assert_eq!(written.len(), count);

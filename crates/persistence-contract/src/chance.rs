@@ -1,6 +1,6 @@
 //! What looks like chance and is the same each time.
 
-use cloudm_application::ports::{BulkWrite, ClusterCommit, ClusterWrite, WorldPorts};
+use cloudm_application::ports::{ClusterCommit, ClusterWrite, MachineWrite, WorldPorts};
 use cloudm_domain::{Cluster, Command, Edit, Machine, MachineId, MachineState, Outcome, Tags};
 
 use crate::Scene;
@@ -46,11 +46,11 @@ impl<'s> Chance<'s> {
     }
 
     /// So many writes, and what came of each where it was committed by itself.
-    pub(crate) async fn writes(&mut self, count: usize) -> Vec<(BulkWrite, String)> {
+    pub(crate) async fn writes(&mut self, count: usize) -> Vec<(MachineWrite, String)> {
         let mut writes = Vec::new();
         for _ in 0..count {
             let write = self.write();
-            let committed = self.other.machines.commit(write.clone().into_commit().unwrap()).await;
+            let committed = self.other.machines.commit(write.clone().into()).await;
             if committed.is_ok() {
                 self.known.extend(write.after.clone());
             }
@@ -59,7 +59,7 @@ impl<'s> Chance<'s> {
         writes
     }
 
-    fn write(&mut self) -> BulkWrite {
+    fn write(&mut self) -> MachineWrite {
         if self.known.is_empty() || self.dice.roll(4) == 0 {
             return made(self.creation());
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cloudm_application::ports::{
-    BulkWrite, ClusterWrite, FleetBatch, FleetEntry, ForkedWorld, MachineCount, Part, World, WorldPorts,
+    ClusterWrite, FleetBatch, FleetEntry, ForkedWorld, MachineCount, MachineWrite, Part, World, WorldPorts,
 };
 use cloudm_domain::{Clock, ClusterId, Code, Command, Incarnation, Machine, MachineState, Rate, Selector};
 use tokio::sync::mpsc;
@@ -109,7 +109,7 @@ pub async fn counts_follow_a_cluster(fixture: &dyn Fixture) {
 }
 
 /// Writes by fleet operations, each of which has a machine once.
-async fn work(scene: &Scene<'_>, number: &mut u8, writes: impl Iterator<Item = BulkWrite>) {
+async fn work(scene: &Scene<'_>, number: &mut u8, writes: impl Iterator<Item = MachineWrite>) {
     let mut batches: Vec<Vec<FleetEntry>> = Vec::new();
     for entry in writes.map(done) {
         match batches.last_mut() {
@@ -143,7 +143,7 @@ pub async fn counts_follow_whatever_is_written(fixture: &dyn Fixture) {
             0 => {
                 for write in writes {
                     // Some are refused.
-                    let _ = scene.commit(write.into_commit().unwrap()).await;
+                    let _ = scene.commit(write.into()).await;
                 }
             }
             1 => drop(scene.ports.machines.commit_all(writes.collect()).await.unwrap()),

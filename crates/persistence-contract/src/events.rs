@@ -1,6 +1,6 @@
 //! The history.
 
-use cloudm_application::ports::{Commit, CreationQuery, EventQuery, MachineWrite, Position, StoreError};
+use cloudm_application::ports::{CreationQuery, EventQuery, Position, StoreError};
 use cloudm_domain::{Command, Edit, Instant, MachineEvent, MachineId, fold};
 
 use tokio::task::JoinHandle;
@@ -279,9 +279,7 @@ pub async fn an_absent_machine_has_no_events(fixture: &dyn Fixture) {
 pub async fn a_position_of_nobody_is_refused(fixture: &dyn Fixture) {
     let scene = Scene::open(fixture).await;
     let web = scene.cluster("web").await;
-    let made = draft(&web, "a").made(&scene.rules);
-    let write = MachineWrite::Create(made.machine);
-    scene.commit(Commit { write, events: made.events, keep: None }).await.unwrap();
+    scene.commit(create(draft(&web, "a").made(&scene.rules))).await.unwrap();
     for bytes in [&b""[..], b"x", b"not a position of this store, and too long for one as well", &[0xff; 8]] {
         let page = scene.ports.events.page(&events(None, Some(Position(bytes.to_vec())), 10)).await;
         assert_refused!(page, StoreError::UnknownPosition);

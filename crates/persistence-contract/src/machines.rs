@@ -264,7 +264,7 @@ pub async fn a_machine_its_events_and_its_answer_are_written_together(fixture: &
     let (mut expected, machines) = (Vec::new(), [Some(made.machine), Some(stopped.machine), Some(ended.machine), None]);
     for (number, (step, machine)) in steps.into_iter().zip(machines).enumerate() {
         let kept = answer(&format!("key-{number}"), FOREVER);
-        expected.extend(step.events.clone());
+        expected.extend(step.write.events.clone());
         scene.commit(Commit { keep: Some(kept.clone()), ..step }).await.unwrap();
         assert_eq!(stored(&scene, draft(&web, "a").made(&scene.rules).machine.id).await, machine);
         assert_eq!(scene.history().await, expected);
@@ -280,8 +280,8 @@ pub async fn a_refused_write_changes_nothing(fixture: &dyn Fixture) {
     let (history, position) = (scene.history().await, scene.ports.events.position().await.unwrap());
     let fresh = draft(&web, "a").id(MachineId::from_bytes([1; 12])).made(&scene.rules);
     let renamed = update(&b, named(&b, "a", &scene.rules));
-    let mut stale = update(&b, asked(&b, Command::Stop, START, &scene.rules));
-    stale.write = cloudm_application::ports::MachineWrite::Update { expected: 99, machine: b.clone() };
+    let later = touched(&b, &scene.rules).machine;
+    let stale = update(&later, touched(&later, &scene.rules));
     let commits = [
         create(fresh.clone()),
         create(draft(&builders::cluster("absent"), "x").made(&scene.rules)),

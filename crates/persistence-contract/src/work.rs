@@ -1,7 +1,7 @@
 //! Work of fleet operations: machines, results and progress, written as one and once.
 
 use cloudm_application::ports::{
-    BulkWrite, CommitError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetResult, FleetWorked, Lease,
+    CommitError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetResult, FleetWorked, Lease, MachineWrite,
     SortKey, WorkError,
 };
 use cloudm_domain::{
@@ -39,7 +39,7 @@ async fn work(scene: &Scene<'_>, batch: FleetBatch) -> FleetWorked {
     scene.ports.operations.work(batch).await.unwrap()
 }
 
-fn stopped(machine: &Machine, scene: &Scene<'_>) -> BulkWrite {
+fn stopped(machine: &Machine, scene: &Scene<'_>) -> MachineWrite {
     changed(machine, asked(machine, Command::Stop, START, &scene.rules))
 }
 

@@ -1,11 +1,13 @@
 //! Writes of machines, one or many, with their events.
 
-use cloudm_application::ports::{BulkWrite, CommitError};
-use cloudm_domain::{ClusterId, Machine, MachineEvent, MachineId};
+use cloudm_application::ports::{CommitError, MachineWrite};
+use cloudm_domain::{ClusterId, Machine, MachineId};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::counts::Deltas;
 use crate::error::DbError;
 use crate::events::Appender;
+use crate::group::Group;
 use crate::held::Held;
 use crate::machine_row::version;
 use crate::rows::Rows;
@@ -13,6 +15,9 @@ use crate::{clusters, sql};
 
 /// Whether a write was taken, or why not. Where it was not, nothing of it is written: there is nothing to undo.
 pub(crate) type Taken = Result<(), CommitError>;
+
+/// Machines that are written before whoever waits for the core has a turn: else a reader may wait for a whole batch.
+const A_TURN: usize = 16;
 
 /// Writes machines, one after the other. [`Bulk::finish`] ends it.
 ///
@@ -27,13 +32,14 @@ pub(crate) struct Bulk<'db> {
     version: Held<'db>,
     /// The last cluster that was found: a batch is often made in one.
     cluster: Option<ClusterId>,
+    writes: usize,
 }
 
 /// Writes many; says what became of each, in their order.
-pub(crate) fn write_all(db: &Connection, writes: &[BulkWrite]) -> Result<Vec<Taken>, DbError> {
-    let mut bulk = Bulk::new(db);
+pub(crate) fn write_all(group: &Group<'_>, writes: &[MachineWrite]) -> Result<Vec<Taken>, DbError> {
+    let mut bulk = Bulk::new(group);
     let taken = writes.iter().map(|write| bulk.write(write)).collect::<Result<_, _>>()?;
-    bulk.finish()?;
+    group.count(bulk.finish());
     Ok(taken)
 }
 
@@ -47,30 +53,25 @@ impl<'db> Bulk<'db> {
             name_held: Held::new(db, sql::MACHINE_NAME_HELD),
             version: Held::new(db, sql::MACHINE_VERSION),
             cluster: None,
+            writes: 0,
         }
     }
 
-    /// Writes what is known only when all are written.
-    pub(crate) fn finish(self) -> Result<(), DbError> {
+    /// Ends it; gives what is to be written for all of them at once.
+    pub(crate) fn finish(self) -> Deltas {
         self.rows.finish()
     }
 
-    /// Writes one of many.
-    pub(crate) fn write(&mut self, write: &BulkWrite) -> Result<Taken, DbError> {
+    /// Makes, replaces or deletes a machine.
+    pub(crate) fn write(&mut self, write: &MachineWrite) -> Result<Taken, DbError> {
+        self.writes += 1;
+        if self.writes.is_multiple_of(A_TURN) {
+            std::thread::yield_now();
+        }
         if !write.is_whole() {
             return Ok(Err(torn().into()));
         }
-        self.change(write.before.as_ref(), write.after.as_ref(), &write.events)
-    }
-
-    /// Makes, replaces or deletes a machine; its events fit.
-    pub(crate) fn change(
-        &mut self,
-        before: Option<&Machine>,
-        after: Option<&Machine>,
-        events: &[MachineEvent],
-    ) -> Result<Taken, DbError> {
-        let taken = match (before, after) {
+        let taken = match (&write.before, &write.after) {
             (None, None) => Err(torn().into()),
             (None, Some(machine)) => self.create(machine)?,
             (Some(old), Some(new)) => self.update(old, new)?,
@@ -78,7 +79,7 @@ impl<'db> Bulk<'db> {
             (Some(_), None) => Err(CommitError::Conflict),
         };
         if taken.is_ok() {
-            self.events.append(events)?;
+            self.events.append(&write.events)?;
         }
         Ok(taken)
     }
@@ -131,6 +132,6 @@ impl<'db> Bulk<'db> {
 }
 
 /// A write whose events do not fit it.
-pub(crate) fn torn() -> DbError {
+fn torn() -> DbError {
     DbError::Misused("the events of a commit lead from the version before to the version after")
 }

@@ -37,6 +37,13 @@ impl Deltas {
         *self.0.entry((machine.cluster_id, machine.machine_type.clone(), machine.state)).or_default() += number;
     }
 
+    /// Adds others.
+    pub(crate) fn add_all(&mut self, others: Self) {
+        for (kind, number) in others.0 {
+            *self.0.entry(kind).or_default() += number;
+        }
+    }
+
     /// Writes them, in the transaction of the machines.
     pub(crate) fn write(self, db: &Connection) -> Result<(), DbError> {
         for ((cluster, machine_type, state), delta) in self.0 {
@@ -149,7 +156,7 @@ mod tests {
         let mut rows = Rows::new(&db);
         assert!(rows.insert(&stopped).unwrap() && rows.insert(&machine(2, MachineState::Stopped)).unwrap());
         assert!(rows.update(&stopped, &failed).unwrap());
-        rows.finish().unwrap();
+        rows.finish().write(&db).unwrap();
         let mut counts = counted(&db);
         counts.sort_unstable();
         let mut expected = [(MachineState::Stopped, 1), (MachineState::Failed, 1)];
@@ -157,7 +164,7 @@ mod tests {
         assert_eq!(counts, expected);
         let mut rows = Rows::new(&db);
         assert!(rows.delete(&failed).unwrap() && !rows.delete(&failed).unwrap());
-        rows.finish().unwrap();
+        rows.finish().write(&db).unwrap();
         assert_eq!(counted(&db), [(MachineState::Stopped, 1)]);
         let kinds: i64 = db.query_row("SELECT COUNT(*) FROM counts", [], |row| row.get(0)).unwrap();
         assert_eq!(kinds, 1);

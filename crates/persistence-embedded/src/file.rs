@@ -72,8 +72,10 @@ pub(crate) fn create(path: &Path, kind: Kind, durability: Durability) -> Result<
 
 /// Opens a file that [`open`] has opened before, for reading.
 pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    let db = connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // Opened as one that writes, for one that cannot asks the host for a lock with every read.
+    let db = connection(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     set_up(&db)?;
+    db.pragma_update(None, "query_only", true)?;
     db.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     db.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
     Ok(db)

@@ -17,9 +17,8 @@
 //! # How it works
 //! - **Reads** of a row or a few run on the caller's thread, on one of the world's read-only connections; pages go to a
 //!   few threads of the store. See `list` for how a page of machines is found.
-//! - **Writes** of a world queue for its one writer, which commits what waits as one group, each with a savepoint of its
-//!   own. See `writer`. Many machines that one caller writes are one such job: see `bulk` for why none of them needs a
-//!   savepoint.
+//! - **Writes** of a world queue for its one writer, which commits what waits as one group. See `writer`, and `bulk` for why a
+//!   write of machines needs no savepoint in it.
 //! - **Counts** of machines are kept beside them, in the same transaction. See `counts`.
 //! - **Fleet operations** are records with a result for each machine, which commits with it. Who works on one is known in memory
 //!   alone. See `operations` and `leases`.
@@ -39,6 +38,7 @@ mod directory;
 mod error;
 mod events;
 mod file;
+mod group;
 mod held;
 mod leases;
 mod list;

@@ -14,8 +14,8 @@
 //! | nothing of these | all live machines |
 //!
 //! TERMINATED machines are in none of these but the index of states, and come from there as well where they are asked
-//! for. So each machine comes from one source at most. Every source gives the keys of its machines in the order of the list,
-//! in which they are merged; a machine itself is read when its turn comes.
+//! for. So each machine comes from one source at most. Every source gives its machines in the order of the list, in which
+//! they are merged. They are read with what the index finds, for a statement for each takes longer than to read it.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -29,7 +29,7 @@ use rusqlite::Connection;
 
 use crate::error::DbError;
 use crate::stream::{Range, Source, Stream};
-use crate::{clusters, events, machines, sql};
+use crate::{clusters, events, sql};
 
 /// Reads a page; `db` sees one moment.
 pub(crate) fn page(db: &Connection, world: Incarnation, query: &MachineQuery) -> Result<MachinePage, DbError> {
@@ -41,13 +41,12 @@ pub(crate) fn page(db: &Connection, world: Incarnation, query: &MachineQuery) ->
     let mut page = MachinePage { machines: Vec::new(), next: None };
     let mut last = None;
     for examined in 0.. {
-        let Some(key) = merge.next(db)?.filter(|key| made_by.as_ref().is_none_or(|by| !by.ends_at(key))) else { break };
+        let next = merge.next(db)?.filter(|(key, _)| made_by.as_ref().is_none_or(|by| !by.ends_at(key)));
+        let Some((key, machine)) = next else { break };
         if page.machines.len() == limit || examined == MachineQuery::MAX_EXAMINED {
             page.next = last;
             break;
         }
-        let (SortKey::CreatedAt(_, id) | SortKey::Name(_, id)) = &key;
-        let machine = machines::read(db, *id)?.ok_or_else(|| DbError::damaged("an index", "no such machine"))?;
         if let Some(cluster) = places.get(db, machine.cluster_id)?
             && query.selector.matches(&machine, &cluster)
             && made_by.as_ref().map_or(Ok(true), |by| by.includes(db, &machine))?
@@ -162,7 +161,7 @@ fn scope(db: &Connection, selector: &Selector, places: &mut Places) -> Result<Op
     Ok(Some(places.keep(found, |cluster| regions.is_empty() || regions.contains(&cluster.region_code))))
 }
 
-/// The keys of several sources, in one order.
+/// The machines of several sources, in one order.
 struct Merge {
     streams: Vec<Stream>,
     heads: BinaryHeap<Head>,
@@ -181,22 +180,23 @@ impl Merge {
         Ok(merge)
     }
 
-    fn next(&mut self, db: &Connection) -> Result<Option<SortKey>, DbError> {
+    fn next(&mut self, db: &Connection) -> Result<Option<(SortKey, Machine)>, DbError> {
         let Some(Head { key, stream, .. }) = self.heads.pop() else { return Ok(None) };
+        let machine = self.streams[stream].take();
         self.advance(db, stream)?;
-        Ok(Some(key))
+        Ok(machine.map(|machine| (key, machine)))
     }
 
     fn advance(&mut self, db: &Connection, stream: usize) -> Result<(), DbError> {
         let from = &mut self.streams[stream];
-        let descending = from.descending();
-        let head = from.next(db)?.map(|key| Head { key, stream, descending });
+        let descending = from.order().descending;
+        let head = from.next_key(db)?.map(|key| Head { key, stream, descending });
         self.heads.extend(head);
         Ok(())
     }
 }
 
-/// The next key of a stream. The greatest head is the one whose turn it is.
+/// The key of the next machine of a stream. The greatest head is the one whose turn it is.
 #[derive(PartialEq, Eq)]
 struct Head {
     key: SortKey,
@@ -250,7 +250,7 @@ mod tests {
             let at = Instant::DEFAULT_START.plus(Span::from_millis(number as u64));
             assert!(rows.insert(&Machine::create(new, at, &rules).machine).unwrap());
         }
-        rows.finish().unwrap();
+        rows.finish().write(&fill).unwrap();
         fill.commit().unwrap();
         (directory, db)
     }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use cloudm_domain::{
-    Cause, InProgress, Instant, Machine, MachineData, MachineState, Protection, Reason, Step, StepKind, Tags,
+    Cause, Code, InProgress, Instant, Machine, MachineData, MachineState, Protection, Reason, Step, StepKind, Tags,
 };
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
@@ -82,13 +82,6 @@ impl Columns<'_, '_> {
     fn step_kind(&self, column: usize) -> Result<StepKind, DbError> {
         StepKind::from_number(self.number(column)?).ok_or_else(|| DbError::damaged("a step", "unknown code"))
     }
-
-    fn tags(&self, column: usize) -> Result<Tags, DbError> {
-        let tags = self.optional(column, |columns, column| {
-            columns.value(column, |value| serde_json::from_str(value.as_str().map_err(text)?).map_err(text))
-        });
-        tags.map(Option::unwrap_or_default)
-    }
 }
 
 fn text(error: impl Display) -> String {
@@ -97,7 +90,50 @@ fn text(error: impl Display) -> String {
 
 /// Reads the machine from the first [`COLUMNS`] columns.
 pub(crate) fn read(row: &Row<'_>) -> Result<Machine, DbError> {
-    let columns = Columns(row);
+    Shared::default().read(row)
+}
+
+/// Reads machines one after the other. What many of them have alike, and the last one had too, is not parsed anew.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    machine_type: Option<Code>,
+    /// With the text that they are of.
+    tags: Option<(String, Tags)>,
+}
+
+impl Shared {
+    fn machine_type(&mut self, columns: &Columns<'_, '_>, column: usize) -> Result<Code, DbError> {
+        let code = columns.value(column, |value| {
+            let text = value.as_str().map_err(text)?;
+            let known = self.machine_type.as_ref().filter(|known| known.as_str() == text);
+            known.map_or_else(|| text.parse().map_err(self::text), |known| Ok(known.clone()))
+        })?;
+        Ok(self.machine_type.insert(code).clone())
+    }
+
+    fn tags(&mut self, columns: &Columns<'_, '_>, column: usize) -> Result<Tags, DbError> {
+        let tags = columns.optional(column, |columns, column| {
+            columns.value(column, |value| {
+                let text = value.as_str().map_err(text)?;
+                if let Some((_, tags)) = self.tags.as_ref().filter(|(known, _)| known == text) {
+                    return Ok(tags.clone());
+                }
+                let tags: Tags = serde_json::from_str(text).map_err(self::text)?;
+                Ok(self.tags.insert((text.to_owned(), tags)).1.clone())
+            })
+        })?;
+        Ok(tags.unwrap_or_default())
+    }
+
+    /// Reads the machine from the first [`COLUMNS`] columns.
+    pub(crate) fn read(&mut self, row: &Row<'_>) -> Result<Machine, DbError> {
+        let machine_type = self.machine_type(&Columns(row), 3)?;
+        let tags = self.tags(&Columns(row), 4)?;
+        read_with(&Columns(row), machine_type, tags)
+    }
+}
+
+fn read_with(columns: &Columns<'_, '_>, machine_type: Code, tags: Tags) -> Result<Machine, DbError> {
     let in_progress = columns.optional(9, |columns, cause| {
         Ok(InProgress {
             cause: columns.cause(cause)?,
@@ -112,8 +148,8 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Machine, DbError> {
         id: cloudm_domain::MachineId::from_bytes(columns.id(0)?),
         cluster_id: cloudm_domain::ClusterId::from_bytes(columns.id(1)?),
         name: columns.parsed(2)?,
-        machine_type: columns.parsed(3)?,
-        tags: columns.tags(4)?,
+        machine_type,
+        tags,
         protection: Protection { stop: columns.flag(5)?, terminate: columns.flag(6)? },
         state: columns.state(7)?,
         state_changed_at: columns.instant(8)?,

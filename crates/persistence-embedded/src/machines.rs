@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
-    BulkWrite, Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine,
-    StoreError,
+    Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, StoreError,
 };
 use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name};
 use rusqlite::{Connection, Params, params};
 
 use crate::bulk::Bulk;
 use crate::error::DbError;
+use crate::group::Group;
 use crate::machine_row::{self, COLUMNS, Columns};
 use crate::world::OpenWorld;
 use crate::writer::millis;
@@ -51,18 +51,18 @@ impl MachineStore for Machines {
         self.0.read_on_thread(|readers| readers.read(counts::all)).await
     }
 
-    async fn commit_all(&self, writes: Vec<BulkWrite>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
+    async fn commit_all(&self, writes: Vec<MachineWrite>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
         if writes.len() > MachineQuery::MAX_EXAMINED {
             return Err(DbError::Misused("so many machines are not written at once").into());
         }
         let instant = writes.iter().flat_map(|write| &write.events).map(|event| event.at).max();
-        self.0.write(instant, move |db| Ok(bulk::write_all(db, &writes)?)).await
+        self.0.write_whole(instant, move |group| Ok(bulk::write_all(group, &writes)?)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
         let base = self.0.base();
-        let instant = commit.events.iter().map(|event| event.at).max();
-        self.0.write(instant, move |db| write(db, &commit, base.wall.now())).await
+        let instant = commit.write.events.iter().map(|event| event.at).max();
+        self.0.write_whole(instant, move |group| write(group, &commit, base.wall.now())).await
     }
 }
 
@@ -71,11 +71,6 @@ fn placed(db: &Connection, id: MachineId) -> Result<Option<PlacedMachine>, DbErr
     let mut rows = statement.query([id.as_bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     Ok(Some(PlacedMachine { machine: machine_row::read(row)?, cluster: clusters::read(row, COLUMNS)? }))
-}
-
-/// The machine with this id, also where its cluster exists no more.
-pub(crate) fn read(db: &Connection, id: MachineId) -> Result<Option<Machine>, DbError> {
-    one(db, sql::MACHINE_READ, [id.as_bytes()])
 }
 
 fn one(db: &Connection, sql: &str, values: impl Params) -> Result<Option<Machine>, DbError> {
@@ -100,32 +95,15 @@ fn next_due(db: &Connection) -> Result<Option<Instant>, DbError> {
     rows.next()?.map(|row| Columns(row).instant(0)).transpose()
 }
 
-fn write(db: &Connection, commit: &Commit, wall: u64) -> Result<(), CommitError> {
+fn write(group: &Group<'_>, commit: &Commit, wall: u64) -> Result<(), CommitError> {
     if let Some(answer) = &commit.keep
-        && answers::is_kept(db, &answer.key, wall)?
+        && answers::is_kept(group, &answer.key, wall)?
     {
         return Err(CommitError::KeyTaken);
     }
-    let old = match &commit.write {
-        MachineWrite::Create(_) => None,
-        MachineWrite::Update { expected, machine } => Some(expect(db, machine.id, *expected)?),
-        MachineWrite::Remove { id, expected } => Some(expect(db, *id, *expected)?),
-    };
-    let new = match &commit.write {
-        MachineWrite::Create(machine) | MachineWrite::Update { machine, .. } => Some(machine),
-        MachineWrite::Remove { .. } => None,
-    };
-    if !commit.is_whole() {
-        return Err(bulk::torn().into());
-    }
-    let mut bulk = Bulk::new(db);
-    bulk.change(old.as_ref(), new, &commit.events)??;
-    bulk.finish()?;
-    commit.keep.iter().try_for_each(|answer| answers::put(db, answer))?;
+    let mut bulk = Bulk::new(group);
+    bulk.write(&commit.write)??;
+    commit.keep.iter().try_for_each(|answer| answers::put(group, answer))?;
+    group.count(bulk.finish());
     Ok(())
-}
-
-/// The machine, where it has the expected version.
-fn expect(db: &Connection, id: MachineId, expected: u64) -> Result<Machine, CommitError> {
-    read(db, id)?.filter(|machine| machine.version == expected).ok_or(CommitError::Conflict)
 }

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 use crate::answers::{self, stored};
 use crate::bulk::{Bulk, Taken};
 use crate::error::DbError;
+use crate::group::Group;
 use crate::machine_row::{Columns, version};
 use crate::results::{self, Results};
 use crate::world::OpenWorld;
@@ -30,7 +31,7 @@ impl OperationStore for Operations {
         keep: Option<KeptAnswer>,
     ) -> Result<FleetOperation, AcceptError> {
         let (world, at) = (self.0.clone(), operation.accepted.at);
-        let work = move |db: &Connection| {
+        let work = move |db: &Group<'_>| {
             let mut operation = operation;
             operation.state = if lease.is_some() { FleetState::Running } else { FleetState::Pending };
             // The commits of a world have one order, and this job stands in it.
@@ -73,12 +74,12 @@ impl OperationStore for Operations {
         let writes = batch.entries.iter().filter_map(|entry| entry.write.as_ref());
         let instant = writes.flat_map(|write| &write.events).map(|event| event.at).max();
         let instant = instant.max(batch.ending.map(|ending| ending.at));
-        let work = move |db: &Connection| {
-            let operation = get(db, id)?.filter(|operation| !operation.state.is_ended());
+        let work = move |group: &Group<'_>| {
+            let operation = get(group, id)?.filter(|operation| !operation.state.is_ended());
             let operation = operation.filter(|_| world.leases().renew(id, &batch.lease)).ok_or(WorkError::NotYours)?;
-            Ok(work(db, operation, &batch)?)
+            Ok(work(group, operation, &batch)?)
         };
-        let worked: Result<FleetWorked, WorkError> = self.0.write(instant, work).await;
+        let worked: Result<FleetWorked, WorkError> = self.0.write_whole(instant, work).await;
         if worked.as_ref().is_ok_and(|worked| worked.operation.state.is_ended()) {
             self.0.leases().forget(id);
         }
@@ -87,7 +88,7 @@ impl OperationStore for Operations {
 
     async fn end(&self, id: OperationId, ending: Ending) -> Result<Option<(FleetOperation, bool)>, StoreError> {
         let end = move |db: &Connection| get(db, id)?.map(|operation| end(db, operation, &ending)).transpose();
-        let end = move |db: &Connection| end(db).map_err(|error: DbError| StoreError::from(error));
+        let end = move |db: &Group<'_>| end(db).map_err(|error: DbError| StoreError::from(error));
         let ended = self.0.write(Some(ending.at), end).await?;
         self.0.leases().forget(id);
         Ok(ended)
@@ -184,9 +185,9 @@ fn run(db: &Connection, mut operation: FleetOperation) -> Result<FleetOperation,
     Ok(operation)
 }
 
-fn work(db: &Connection, mut operation: FleetOperation, batch: &FleetBatch) -> Result<FleetWorked, DbError> {
-    let mut bulk = Bulk::new(db);
-    let mut results = Results::new(db, number(&operation)?, &batch.entries)?;
+fn work(group: &Group<'_>, mut operation: FleetOperation, batch: &FleetBatch) -> Result<FleetWorked, DbError> {
+    let mut bulk = Bulk::new(group);
+    let mut results = Results::new(group, number(&operation)?, &batch.entries)?;
     let mut entries: Vec<Taken> = Vec::with_capacity(batch.entries.len());
     for entry in &batch.entries {
         if results.knows(entry.result.machine)? {
@@ -200,12 +201,12 @@ fn work(db: &Connection, mut operation: FleetOperation, batch: &FleetBatch) -> R
         }
         entries.push(taken);
     }
-    bulk.finish()?;
     if entries.iter().all(Result::is_ok) {
         operation.cursor = batch.cursor.clone();
         batch.ending.iter().for_each(|ending| operation.end(ending));
     }
-    save(db, &operation)?;
+    save(group, &operation)?;
+    group.count(bulk.finish());
     Ok(FleetWorked { operation, entries })
 }
 

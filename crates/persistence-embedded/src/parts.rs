@@ -105,7 +105,7 @@ fn put_machines(db: &Connection, machines: &[Machine]) -> Result<(), DbError> {
             return Err(DbError::Misused("a machine of parts has its id and its name for itself"));
         }
     }
-    rows.finish()
+    rows.finish().write(db)
 }
 
 fn put_gone(db: &Connection, gone: &GoneCluster) -> Result<(), DbError> {

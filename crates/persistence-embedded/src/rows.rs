@@ -12,7 +12,6 @@ use crate::writer::millis;
 
 /// Writes rows of machines, with those of their tags. [`Rows::finish`] ends it.
 pub(crate) struct Rows<'db> {
-    db: &'db Connection,
     insert: Held<'db>,
     update: Held<'db>,
     place: Held<'db>,
@@ -26,7 +25,6 @@ pub(crate) struct Rows<'db> {
 impl<'db> Rows<'db> {
     pub(crate) fn new(db: &'db Connection) -> Self {
         Self {
-            db,
             insert: Held::new(db, sql::MACHINE_INSERT),
             update: Held::new(db, sql::MACHINE_UPDATE),
             place: Held::new(db, sql::MACHINE_PLACE),
@@ -38,9 +36,9 @@ impl<'db> Rows<'db> {
         }
     }
 
-    /// Writes what is known only when all rows are: the counts.
-    pub(crate) fn finish(self) -> Result<(), DbError> {
-        self.counts.write(self.db)
+    /// Ends it; gives what is to be written for all rows at once.
+    pub(crate) fn finish(self) -> Deltas {
+        self.counts
     }
 
     /// Makes a machine's row. Says no, and writes nothing, where its id or its name is taken.
@@ -73,7 +71,7 @@ impl<'db> Rows<'db> {
         if inserted == 0 {
             return Ok(false);
         }
-        self.insert_tags(machine)?;
+        self.insert_tags(machine, |_| true)?;
         self.counts.more(machine);
         Ok(true)
     }
@@ -122,11 +120,10 @@ impl<'db> Rows<'db> {
         if old.tags != new.tags {
             self.tags.execute(params![new.id.as_bytes(), json(new.tags.as_slice())?])?;
         }
-        if old.tags != new.tags || old.name != new.name || old.holds_name() != new.holds_name() {
-            self.delete_tags(old)?;
-            self.insert_tags(new)?;
-        }
-        Ok(())
+        // A row holds the name.
+        let stay = |one: &Machine, other: &Machine, tag: &Tag| one.name == other.name && rows_of(other).contains(tag);
+        self.delete_tags(old, |tag| !stay(old, new, tag))?;
+        self.insert_tags(new, |tag| !stay(new, old, tag))
     }
 
     /// Deletes a machine's row. Says no, and writes nothing, where there is none of its version.
@@ -134,21 +131,21 @@ impl<'db> Rows<'db> {
         if self.delete.execute(params![machine.id.as_bytes(), version(machine.version)?])? == 0 {
             return Ok(false);
         }
-        self.delete_tags(machine)?;
+        self.delete_tags(machine, |_| true)?;
         self.counts.less(machine);
         Ok(true)
     }
 
-    fn insert_tags(&mut self, machine: &Machine) -> Result<(), DbError> {
-        for tag in rows_of(machine) {
+    fn insert_tags(&mut self, machine: &Machine, only: impl Fn(&Tag) -> bool) -> Result<(), DbError> {
+        for tag in rows_of(machine).iter().filter(|tag| only(tag)) {
             let (created_at, name) = (millis(machine.created_at), machine.name.as_str());
             self.tag_insert.execute(params![tag.as_str(), created_at, machine.id.as_bytes(), name])?;
         }
         Ok(())
     }
 
-    fn delete_tags(&mut self, machine: &Machine) -> Result<(), DbError> {
-        for tag in rows_of(machine) {
+    fn delete_tags(&mut self, machine: &Machine, only: impl Fn(&Tag) -> bool) -> Result<(), DbError> {
+        for tag in rows_of(machine).iter().filter(|tag| only(tag)) {
             self.tag_delete.execute(params![tag.as_str(), millis(machine.created_at), machine.id.as_bytes()])?;
         }
         Ok(())

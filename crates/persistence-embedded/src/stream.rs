@@ -1,14 +1,14 @@
-//! The keys of the machines that one index finds, in the order of a list.
+//! The machines that one index finds, in the order of a list.
 
 use std::collections::VecDeque;
 
 use cloudm_application::ports::{MachineQuery, SortKey};
-use cloudm_domain::{ClusterId, Code, MachineId, MachineState, Name, NamePattern, Order, OrderKey, Tag};
+use cloudm_domain::{ClusterId, Code, Machine, MachineId, MachineState, Name, NamePattern, Order, OrderKey, Tag};
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, params_from_iter};
 
 use crate::error::DbError;
-use crate::machine_row::Columns;
+use crate::machine_row::{self, Shared};
 use crate::sql;
 use crate::writer::millis;
 
@@ -30,14 +30,14 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// The table and what leads to the machines in it.
+    /// The table of the index, with the machines, and what leads to them in it.
     fn place(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Live | Self::Named(_) => ("machines", "live = 1"),
-            Self::Cluster(_) => ("machines", "live = 1 AND cluster_id = ?"),
-            Self::State(_) => ("machines", "state = ?"),
-            Self::Type(_) => ("machines", "live = 1 AND machine_type = ?"),
-            Self::Tag(_) => ("machine_tags", "tag = ?"),
+            Self::Live | Self::Named(_) => ("machines m", "m.live = 1"),
+            Self::Cluster(_) => ("machines m", "m.live = 1 AND m.cluster_id = ?"),
+            Self::State(_) => ("machines m", "m.state = ?"),
+            Self::Type(_) => ("machines m", "m.live = 1 AND m.machine_type = ?"),
+            Self::Tag(_) => ("machine_tags t CROSS JOIN machines m ON m.id = t.id", "t.tag = ?"),
         }
     }
 
@@ -51,18 +51,21 @@ impl Source {
         }
     }
 
-    /// The statement that finds the keys after one of them, in an order.
+    /// The statement that finds the machines after a key, in an order.
     pub(crate) fn sql(&self, order: Order) -> String {
-        let (table, place) = self.place();
+        let (tables, place) = self.place();
+        let index = if matches!(self, Self::Tag(_)) { 't' } else { 'm' };
         let (beyond, direction) = if order.descending { ('<', "DESC") } else { ('>', "ASC") };
-        let (key, until) = match (order.key, order.descending) {
-            (OrderKey::CreatedAt, _) => ("created_at", ""),
-            (OrderKey::Name, false) => ("name", " AND name < ?"),
-            (OrderKey::Name, true) => ("name", " AND name >= ?"),
+        let key = if order.key == OrderKey::Name { "name" } else { "created_at" };
+        let until = match (order.key, order.descending) {
+            (OrderKey::CreatedAt, _) => String::new(),
+            (OrderKey::Name, false) => format!(" AND {index}.name < ?"),
+            (OrderKey::Name, true) => format!(" AND {index}.name >= ?"),
         };
         format!(
-            "SELECT {key}, id FROM {table} WHERE {place} AND ({key}, id) {beyond} (?, ?){until} \
-             ORDER BY {key} {direction}, id {direction} LIMIT ?"
+            "SELECT {columns} FROM {tables} WHERE {place} AND ({index}.{key}, {index}.id) {beyond} (?, ?){until} \
+             ORDER BY {index}.{key} {direction}, {index}.id {direction} LIMIT ?",
+            columns = sql::MACHINE_COLUMNS,
         )
     }
 }
@@ -115,37 +118,50 @@ impl Range {
     }
 }
 
-/// The keys of a source in a range, read a chunk at a time.
+/// Machines that are read before whoever waits for the core has a turn: a batch of fleet work is no reason to let a client wait.
+const A_TURN: usize = 32;
+
+/// The machines of a source in a range, read a chunk at a time.
 #[derive(Debug)]
 pub(crate) struct Stream {
     source: Source,
     range: Range,
     chunk: usize,
-    keys: VecDeque<SortKey>,
+    machines: VecDeque<Machine>,
     ended: bool,
 }
 
 impl Stream {
-    /// The most keys that are read at once.
+    /// The most machines that are read at once.
     const MAX_CHUNK: usize = 1_024;
 
-    /// A stream that first reads `chunk` keys, and then more and more at once.
+    /// A stream that first reads `chunk` machines, and then more and more at once.
     pub(crate) fn new(source: Source, range: Range, chunk: usize) -> Self {
-        Self { source, range, chunk: chunk.min(Self::MAX_CHUNK), keys: VecDeque::new(), ended: false }
+        Self { source, range, chunk: chunk.min(Self::MAX_CHUNK), machines: VecDeque::new(), ended: false }
     }
 
-    pub(crate) fn descending(&self) -> bool {
-        self.range.order.descending
+    pub(crate) fn order(&self) -> Order {
+        self.range.order
     }
 
-    pub(crate) fn next(&mut self, db: &Connection) -> Result<Option<SortKey>, DbError> {
-        if self.keys.is_empty() && !self.ended {
+    /// The key of its next machine, which is read then.
+    pub(crate) fn next_key(&mut self, db: &Connection) -> Result<Option<SortKey>, DbError> {
+        if self.machines.is_empty() && !self.ended {
             match self.source.clone() {
                 Source::Named(name) => self.read_named(db, &name)?,
                 _ => self.read_chunk(db)?,
             }
         }
-        Ok(self.keys.pop_front())
+        Ok(self.machines.front().map(|machine| self.key(machine)))
+    }
+
+    /// Takes the machine whose key was read.
+    pub(crate) fn take(&mut self) -> Option<Machine> {
+        self.machines.pop_front()
+    }
+
+    fn key(&self, machine: &Machine) -> SortKey {
+        SortKey::of(machine, self.range.order.key)
     }
 
     fn read_chunk(&mut self, db: &Connection) -> Result<(), DbError> {
@@ -153,41 +169,33 @@ impl Stream {
         let values = self.source.value().into_iter().chain(self.range.start()).chain(self.range.end()).chain([limit]);
         let mut statement = db.prepare_cached(&self.source.sql(self.range.order))?;
         let mut rows = statement.query(params_from_iter(values))?;
+        let mut shared = Shared::default();
         while let Some(row) = rows.next()? {
-            self.keys.push_back(read(row, self.range.order.key)?);
+            self.machines.push_back(shared.read(row)?);
+            if self.machines.len().is_multiple_of(A_TURN) {
+                std::thread::yield_now();
+            }
         }
-        self.ended = self.keys.len() < self.chunk;
+        self.ended = self.machines.len() < self.chunk;
         self.chunk = (self.chunk * 2).min(Self::MAX_CHUNK);
-        self.range.after = self.keys.back().cloned();
+        self.range.after = self.machines.back().map(|last| self.key(last));
         Ok(())
     }
 
     fn read_named(&mut self, db: &Connection, name: &Name) -> Result<(), DbError> {
         let mut statement = db.prepare_cached(sql::MACHINE_NAMED)?;
         let mut rows = statement.query([name.as_str()])?;
-        let mut keys = Vec::new();
+        let mut machines = Vec::new();
         while let Some(row) = rows.next()? {
-            keys.push(match self.range.order.key {
-                OrderKey::CreatedAt => read(row, OrderKey::CreatedAt)?,
-                OrderKey::Name => SortKey::Name(name.clone(), MachineId::from_bytes(Columns(row).id(1)?)),
-            });
+            machines.push(machine_row::read(row)?);
         }
-        keys.retain(|key| self.range.is_after(key));
-        keys.sort_unstable();
+        machines.retain(|machine| self.range.is_after(&self.key(machine)));
+        machines.sort_by_cached_key(|machine| self.key(machine));
         if self.range.order.descending {
-            keys.reverse();
+            machines.reverse();
         }
-        self.keys = keys.into();
+        self.machines = machines.into();
         self.ended = true;
         Ok(())
     }
-}
-
-fn read(row: &Row<'_>, key: OrderKey) -> Result<SortKey, DbError> {
-    let columns = Columns(row);
-    let id = MachineId::from_bytes(columns.id(1)?);
-    Ok(match key {
-        OrderKey::CreatedAt => SortKey::CreatedAt(columns.instant(0)?, id),
-        OrderKey::Name => SortKey::Name(columns.parsed(0)?, id),
-    })
 }

@@ -19,13 +19,14 @@ use crate::directory::Directory;
 use crate::error::{DbError, closed};
 use crate::events::Events;
 use crate::file::{self, Durability};
+use crate::group::Group;
 use crate::leases::Leases;
 use crate::machine_row::Columns;
 use crate::machines::Machines;
 use crate::operations::Operations;
 use crate::pool::Pool;
 use crate::readers::Readers;
-use crate::writer::{Progress, Writer, millis};
+use crate::writer::{Progress, Undo, Writer, millis};
 use crate::{parts, sql};
 
 /// What all worlds of a store share.
@@ -191,10 +192,30 @@ impl OpenWorld {
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&Group<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.submit(instant, Undo::Savepoint, work).await
+    }
+
+    /// As [`OpenWorld::write`], for work that writes nothing where it ends in a refusal. That needs no savepoint, which takes as
+    /// long as to write a machine.
+    pub(crate) async fn write_whole<T, E, F>(self: &Arc<Self>, instant: Option<Instant>, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Group<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.submit(instant, Undo::Nothing, work).await
+    }
+
+    async fn submit<T, E, F>(self: &Arc<Self>, instant: Option<Instant>, undo: Undo, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Group<'_>) -> Result<T, E> + Send + 'static,
     {
         self.touch()?;
-        let (answer, to_hand) = self.writer.submit(instant, work).await.map_err(|error| self.told(error))?;
+        let (answer, to_hand) = self.writer.submit(instant, undo, work).await.map_err(|error| self.told(error))?;
         if to_hand {
             self.hand_over();
         }
@@ -260,7 +281,10 @@ impl OpenWorld {
     pub(crate) fn copy_to(&self, path: &Path, fork: ForkedWorld) -> Result<World, StoreError> {
         self.touch()?;
         let to = path.to_str().ok_or_else(|| StoreError::Failed("the path of the store is no text".into()))?;
-        self.readers.read(|db| Ok(db.execute(sql::COPY, [to])?))?;
+        // What only reads writes no copy either.
+        let source = file::open(&self.base.directory.world(self.incarnation), file::WORLD, self.base.durability)?;
+        source.execute(sql::COPY, [to]).map_err(DbError::from)?;
+        drop(source);
         // What it writes is brought to the disk with the rest of the file.
         let db = file::open(path, file::WORLD, Durability::None)?;
         let (record, high_water) = load(&db, path)?;

@@ -13,13 +13,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::error::{DbError, closed, same};
 use crate::file::{self, Durability};
+use crate::group::Group;
 use crate::sql;
 
 /// The queue of a world's writes, and the connection that writes them.
 ///
-/// Jobs that wait are run as one group: one transaction, a savepoint for each job, one commit to the disk, and only then
-/// their answers. So a disk commit is shared by all that came during the last one, and a job that is refused undoes
-/// nothing but itself.
+/// Jobs that wait are run as one group: one transaction, a savepoint for each job that needs one, one commit to the disk, and
+/// only then their answers. So a disk commit is shared by all that came during the last one, and a job that is refused
+/// undoes nothing but itself.
 pub(crate) struct Writer {
     path: PathBuf,
     log: PathBuf,
@@ -37,6 +38,15 @@ struct Queue {
     /// Whether a thread has, or will have, the queue in hand.
     in_hand: bool,
     closed: bool,
+}
+
+/// What there is to undo of a job that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Undo {
+    /// Whatever it has written.
+    Savepoint,
+    /// Nothing: it writes once nothing but SQLite can stop it. Where that does, the whole group fails.
+    Nothing,
 }
 
 /// What came of a group.
@@ -75,16 +85,17 @@ impl Writer {
     pub(crate) async fn submit<T, E, F>(
         &self,
         instant: Option<Instant>,
+        undo: Undo,
         work: F,
     ) -> Result<(oneshot::Receiver<Result<T, E>>, bool), StoreError>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&Group<'_>) -> Result<T, E> + Send + 'static,
     {
         let place = self.place().await?;
         let (reply, answer) = oneshot::channel();
-        let task = Task { work: Some(work), outcome: None, instant, reply, _place: place };
+        let task = Task { work: Some(work), outcome: None, instant, undo, reply, _place: place };
         let mut queue = self.queue.lock();
         if queue.closed {
             return Err(closed());
@@ -219,32 +230,57 @@ pub(crate) fn millis(instant: Instant) -> i64 {
 
 fn run(db: &Connection, jobs: &mut [Box<dyn Job>], kept: Instant) -> Result<Option<Instant>, DbError> {
     db.prepare_cached(sql::BEGIN)?.execute([])?;
+    let group = Group::new(db);
     let mut latest = None;
     for job in jobs {
-        db.prepare_cached(sql::SAVEPOINT)?.execute([])?;
-        if job.run(db) {
+        let done = match job.undo() {
+            Undo::Savepoint => run_undone(&group, job.as_mut())?,
+            Undo::Nothing => run_whole(&group, job.as_mut())?,
+        };
+        if done {
             latest = latest.max(job.instant());
-        } else if !db.is_autocommit() {
-            db.prepare_cached(sql::ROLLBACK_TO_SAVEPOINT)?.execute([])?;
         }
-        // Some failures (a full disk) end the whole transaction, and with it what the neighbours wrote.
-        if db.is_autocommit() {
-            return Err(DbError::Sql(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR),
-                Some("the transaction was lost".into()),
-            )));
-        }
-        db.prepare_cached(sql::RELEASE_SAVEPOINT)?.execute([])?;
     }
+    group.finish()?;
     if let Some(latest) = latest.filter(|latest| *latest > kept) {
         db.prepare_cached(sql::HIGH_WATER_SET)?.execute([millis(latest)])?;
     }
     Ok(latest)
 }
 
+/// Runs a job whose writes are undone where it fails; says whether they stay.
+fn run_undone(group: &Group<'_>, job: &mut dyn Job) -> Result<bool, DbError> {
+    group.prepare_cached(sql::SAVEPOINT)?.execute([])?;
+    let done = job.run(group);
+    if !done && !group.is_autocommit() {
+        group.prepare_cached(sql::ROLLBACK_TO_SAVEPOINT)?.execute([])?;
+    }
+    // Some failures (a full disk) end the whole transaction, and with it what the neighbours wrote.
+    if group.is_autocommit() {
+        return Err(lost());
+    }
+    group.prepare_cached(sql::RELEASE_SAVEPOINT)?.execute([])?;
+    Ok(done)
+}
+
+/// Runs a job that has written nothing where it fails; says whether it is done.
+fn run_whole(group: &Group<'_>, job: &mut dyn Job) -> Result<bool, DbError> {
+    let before = group.total_changes();
+    let done = job.run(group);
+    let torn = !done && group.total_changes() != before;
+    if torn || group.is_autocommit() { Err(lost()) } else { Ok(done) }
+}
+
+fn lost() -> DbError {
+    let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+    DbError::Sql(rusqlite::Error::SqliteFailure(error, Some("the transaction was lost".into())))
+}
+
 trait Job: Send {
-    /// Does the work within a savepoint; says whether that is to stay.
-    fn run(&mut self, db: &Connection) -> bool;
+    /// Does the work; says whether that is to stay.
+    fn run(&mut self, group: &Group<'_>) -> bool;
+    /// What there is to undo where it is not.
+    fn undo(&self) -> Undo;
     /// The instant that the world has reached where the work took effect.
     fn instant(&self) -> Option<Instant>;
     /// Answers with what came of it, or with what undid the whole group.
@@ -255,6 +291,7 @@ struct Task<T, E, F> {
     work: Option<F>,
     outcome: Option<Result<T, E>>,
     instant: Option<Instant>,
+    undo: Undo,
     reply: oneshot::Sender<Result<T, E>>,
     /// Its place in the queue, free once it is answered.
     _place: OwnedSemaphorePermit,
@@ -264,11 +301,15 @@ impl<T, E, F> Job for Task<T, E, F>
 where
     T: Send,
     E: From<StoreError> + Send,
-    F: FnOnce(&Connection) -> Result<T, E> + Send,
+    F: FnOnce(&Group<'_>) -> Result<T, E> + Send,
 {
-    fn run(&mut self, db: &Connection) -> bool {
-        self.outcome = self.work.take().map(|work| work(db));
+    fn run(&mut self, group: &Group<'_>) -> bool {
+        self.outcome = self.work.take().map(|work| work(group));
         matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn undo(&self) -> Undo {
+        self.undo
     }
 
     fn instant(&self) -> Option<Instant> {
@@ -301,7 +342,11 @@ mod tests {
 
     /// Queues a write of an answer under `key`, followed by `then`.
     async fn submit(writer: &Writer, key: &'static str, then: &'static str) -> Answer {
-        let work = move |db: &Connection| {
+        submit_with(writer, Undo::Savepoint, key, then).await
+    }
+
+    async fn submit_with(writer: &Writer, undo: Undo, key: &'static str, then: &'static str) -> Answer {
+        let work = move |db: &Group<'_>| {
             let write = || {
                 let written = db.prepare_cached(sql::ANSWER_SET)?.execute((key, [1], [2], 3))?;
                 db.execute_batch(then)?;
@@ -309,7 +354,7 @@ mod tests {
             };
             write().map_err(|error: DbError| error.into())
         };
-        writer.submit(Some(Instant::DEFAULT_START), work).await.unwrap().0
+        writer.submit(Some(Instant::DEFAULT_START), undo, work).await.unwrap().0
     }
 
     fn keys(writer: &Writer) -> Vec<String> {
@@ -328,6 +373,29 @@ mod tests {
         assert!(first.await.unwrap().is_ok() && last.await.unwrap().is_ok());
         assert!(failing.await.unwrap().is_err());
         assert_eq!(keys(&writer), ["first", "last"]);
+    }
+
+    #[tokio::test]
+    async fn a_job_without_a_savepoint_that_fails_after_it_wrote_fails_the_group() {
+        for (sql, undone) in [("this is no SQL", true), ("", false)] {
+            let (_directory, writer) = writer();
+            let first = submit(&writer, "first", "").await;
+            let second = submit_with(&writer, Undo::Nothing, "second", sql).await;
+            writer.write_group(|_| ());
+            assert_eq!([first.await.unwrap().is_err(), second.await.unwrap().is_err()], [undone; 2]);
+            assert_eq!(keys(&writer).is_empty(), undone, "nothing is half done");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_without_a_savepoint_that_writes_nothing_is_refused_alone() {
+        let (_directory, writer) = writer();
+        let first = submit(&writer, "first", "").await;
+        let refuse = |_: &Group<'_>| Err::<(), _>(StoreError::WorldGone);
+        let (refused, _) = writer.submit(None, Undo::Nothing, refuse).await.unwrap();
+        writer.write_group(|_| ());
+        assert!(first.await.unwrap().is_ok() && refused.await.unwrap().is_err());
+        assert_eq!(keys(&writer), ["first"]);
     }
 
     #[tokio::test]
@@ -351,12 +419,13 @@ mod tests {
     async fn a_job_that_panics_leaves_the_queue_to_the_next() {
         let (_directory, writer) = writer();
         let before = submit(&writer, "before", "").await;
-        let work = |_: &Connection| -> Result<(), StoreError> { panic!("as a defect would") };
-        let (panicking, _) = writer.submit(None, work).await.unwrap();
+        let work = |_: &Group<'_>| -> Result<(), StoreError> { panic!("as a defect would") };
+        let (panicking, _) = writer.submit(None, Undo::Savepoint, work).await.unwrap();
         let group = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| writer.write_group(|_| ())));
         assert!(group.is_err());
         assert!(before.await.is_err() && panicking.await.is_err(), "nobody waits for ever");
-        let (next, to_hand) = writer.submit(None, |_: &Connection| Ok::<_, StoreError>(7)).await.unwrap();
+        let (next, to_hand) =
+            writer.submit(None, Undo::Savepoint, |_: &Group<'_>| Ok::<_, StoreError>(7)).await.unwrap();
         assert!(to_hand);
         writer.write_group(|_| ());
         assert_eq!(next.await.unwrap().unwrap(), 7);
@@ -368,7 +437,7 @@ mod tests {
         let (_directory, writer) = writer();
         let waiting = submit(&writer, "waiting", "").await;
         writer.close();
-        let late = writer.submit(None, |_: &Connection| Ok::<_, StoreError>(())).await;
+        let late = writer.submit(None, Undo::Savepoint, |_: &Group<'_>| Ok::<_, StoreError>(())).await;
         assert!(matches!(late, Err(StoreError::Unavailable(_))));
         writer.write_group(|_| ());
         assert!(waiting.await.unwrap().is_ok());

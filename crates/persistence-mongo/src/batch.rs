@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cloudm_application::ports::{BulkWrite, StoreError};
+use cloudm_application::ports::{MachineWrite, StoreError};
 use cloudm_domain::OperationId;
 use mongodb::bson::raw::{CString, RawArrayBuf};
 use mongodb::bson::{DateTime, RawDocumentBuf, rawdoc, serialize_to_raw_document_buf};
@@ -145,7 +145,7 @@ const CONFLICT: i32 = 112;
 /// The turns of those who give names there, in one process.
 pub(crate) async fn turns<'w>(
     world: &'w OpenWorld,
-    writes: impl Iterator<Item = &BulkWrite>,
+    writes: impl Iterator<Item = &MachineWrite>,
 ) -> Vec<MutexGuard<'w, ()>> {
     let turns = &world.guard_turns;
     let turn = |(cluster, name): Place<'_>| guards::turn(cluster, name, turns.len());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudm_application::ports::{BulkWrite, CommitError, MachineQuery, StoreError};
+use cloudm_application::ports::{CommitError, MachineQuery, MachineWrite, StoreError};
 use mongodb::ClientSession;
 use mongodb::bson::DateTime;
 use mongodb::error::Error;
@@ -22,7 +22,7 @@ type Answers = Vec<Result<(), Refused>>;
 /// Writes all of these, some at a time.
 pub(crate) async fn commit_all(
     world: &Arc<OpenWorld>,
-    mut writes: Vec<BulkWrite>,
+    mut writes: Vec<MachineWrite>,
 ) -> Result<Vec<Result<(), CommitError>>, StoreError> {
     if writes.len() > MachineQuery::MAX_EXAMINED {
         return Err(StoreError::Failed("there are too many writes for one call".into()));
@@ -40,14 +40,14 @@ pub(crate) async fn commit_all(
 }
 
 /// Fails where the events of a write do not lead from the version before to the version after.
-pub(crate) fn check_whole<'a>(mut writes: impl Iterator<Item = &'a BulkWrite>) -> Result<(), StoreError> {
+pub(crate) fn check_whole<'a>(mut writes: impl Iterator<Item = &'a MachineWrite>) -> Result<(), StoreError> {
     let why = "the events of a write lead from the version before to the version after";
-    if writes.all(BulkWrite::is_whole) { Ok(()) } else { Err(StoreError::Failed(why.into())) }
+    if writes.all(MachineWrite::is_whole) { Ok(()) } else { Err(StoreError::Failed(why.into())) }
 }
 
 struct Bulk {
     batch: Batch,
-    writes: Vec<BulkWrite>,
+    writes: Vec<MachineWrite>,
     /// Those of the last attempt.
     answers: Mutex<Answers>,
 }

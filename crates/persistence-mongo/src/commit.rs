@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudm_application::ports::{Commit, CommitError, MachineWrite};
-use cloudm_domain::{ClusterId, Machine, MachineId, Name};
+use cloudm_application::ports::{Commit, CommitError};
+use cloudm_domain::{ClusterId, Machine, Name};
 use futures_util::TryStreamExt;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::error::Error;
@@ -41,13 +41,15 @@ impl Work for MachineCommit {
         {
             return Err(Stop::Refused(CommitError::KeyTaken));
         }
-        let (tally, at) = match &self.commit.write {
-            MachineWrite::Create(machine) => self.create(session, machine).await?,
-            MachineWrite::Update { expected, machine } => self.update(session, *expected, machine).await?,
-            MachineWrite::Remove { id, expected } => self.remove(session, *id, *expected).await?,
+        let write = &self.commit.write;
+        let (tally, at) = match (&write.before, &write.after) {
+            (None, None) => return Ok(()),
+            (None, Some(machine)) => self.create(session, machine).await?,
+            (Some(before), Some(machine)) => self.update(session, before.version, machine).await?,
+            (Some(before), None) => self.remove(session, before).await?,
         };
         // Last, for a commit that is refused takes no number.
-        let events: Vec<_> = self.commit.events.iter().collect();
+        let events: Vec<_> = write.events.iter().collect();
         let entry = Entry { events: &events, tally, operation: None, at };
         entry.append(&self.world, session, &self.numbers).await?;
         if let Some(answer) = keep {
@@ -101,8 +103,8 @@ impl MachineCommit {
         Ok(counted(Some(before.kind()?), Some(Kind::of(machine)), &after))
     }
 
-    async fn remove(&self, session: &mut ClientSession, id: MachineId, expected: u64) -> Result<Counted, Refused> {
-        let filter = doc! { "_id": key(self.world.id(), id), "version": long(expected)? };
+    async fn remove(&self, session: &mut ClientSession, machine: &Machine) -> Result<Counted, Refused> {
+        let filter = doc! { "_id": key(self.world.id(), machine.id), "version": long(machine.version)? };
         let before = self.machines().find_one_and_delete(filter).session(&mut *session).await?;
         let before = before.ok_or(Stop::Refused(CommitError::Conflict))?;
         Ok(counted(Some(before.kind()?), None, &before))

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cloudm_application::ports::{BulkWrite, StoreError};
+use cloudm_application::ports::{MachineWrite, StoreError};
 use cloudm_domain::{Cluster, ClusterId, MachineId, Name};
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
@@ -102,7 +102,7 @@ impl Batch {
     }
 
     /// The ids of creations that were used before.
-    async fn used(&self, session: &mut ClientSession, writes: &[&BulkWrite]) -> Result<BTreeSet<MachineId>, Error> {
+    async fn used(&self, session: &mut ClientSession, writes: &[&MachineWrite]) -> Result<BTreeSet<MachineId>, Error> {
         let made = writes.iter().filter(|write| write.before.is_none()).filter_map(|write| write.machine());
         let ids: BTreeSet<_> = made.collect();
         if ids.is_empty() {
@@ -123,7 +123,7 @@ impl Batch {
     async fn versions<R: From<StoreError>>(
         &self,
         session: &mut ClientSession,
-        writes: &[&BulkWrite],
+        writes: &[&MachineWrite],
     ) -> Result<BTreeMap<MachineId, u64>, Stop<R>> {
         let ids: BTreeSet<_> = writes.iter().filter_map(|write| write.before.as_ref()).map(|one| one.id).collect();
         if ids.is_empty() {
@@ -139,7 +139,7 @@ impl Batch {
 }
 
 /// The name that a write gives, and where: a creation or another name.
-pub(crate) fn named(write: &BulkWrite) -> Option<Place<'_>> {
+pub(crate) fn named(write: &MachineWrite) -> Option<Place<'_>> {
     let after = write.after.as_ref()?;
     let gives = write.before.as_ref().is_none_or(|before| after.holds_name() && before.name != after.name);
     gives.then_some((after.cluster_id, &after.name))

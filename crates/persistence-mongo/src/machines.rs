@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
-    BulkWrite, Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine,
-    StoreError,
+    Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, StoreError,
 };
 use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name};
 use futures_util::TryStreamExt;
@@ -103,14 +102,14 @@ impl MachineStore for Machines {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
-        if !commit.is_whole() {
+        if !commit.write.is_whole() {
             let why = "the events of a commit lead from the version before to the version after";
             return Err(StoreError::Failed(why.into()).into());
         }
         let turns = &self.0.guard_turns;
         // In one process, creations that touch one guard take turns and do not undo each other.
-        let _turn = match &commit.write {
-            MachineWrite::Create(machine) => {
+        let _turn = match (&commit.write.before, &commit.write.after) {
+            (None, Some(machine)) => {
                 let turn = guards::turn(machine.cluster_id, &machine.name, turns.len());
                 Some(turns[turn].lock().await)
             }
@@ -119,7 +118,7 @@ impl MachineStore for Machines {
         self.0.write(MachineCommit::new(self.0.clone(), commit)).await
     }
 
-    async fn commit_all(&self, writes: Vec<BulkWrite>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
+    async fn commit_all(&self, writes: Vec<MachineWrite>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
         bulk::commit_all(&self.0, writes).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cloudm_application::ports::{BulkWrite, CommitError, FleetResult};
+use cloudm_application::ports::{CommitError, FleetResult, MachineWrite};
 use cloudm_domain::{ClusterId, Machine, MachineEvent, MachineId, Name};
 
 use crate::counts::{Kind, Tally};
@@ -10,7 +10,7 @@ use crate::counts::{Kind, Tally};
 /// What is asked for: a write, what came of a fleet operation for a machine, or both.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
-    pub(crate) write: Option<&'a BulkWrite>,
+    pub(crate) write: Option<&'a MachineWrite>,
     pub(crate) result: Option<FleetResult>,
 }
 
@@ -117,7 +117,7 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    fn write(&mut self, write: &'a BulkWrite) -> Result<(), Refused> {
+    fn write(&mut self, write: &'a MachineWrite) -> Result<(), Refused> {
         let Some(id) = write.machine() else { return Ok(()) };
         let now = self.now(id, write)?;
         let gives = |after: &&Machine| now.is_none_or(|now| after.holds_name() && now.name != after.name);
@@ -142,7 +142,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The machine as it is before a write; nothing where that makes it.
-    fn now(&self, id: MachineId, write: &'a BulkWrite) -> Result<Option<&'a Machine>, Refused> {
+    fn now(&self, id: MachineId, write: &'a MachineWrite) -> Result<Option<&'a Machine>, Refused> {
         let changed = self.machines.get(&id);
         let version = match changed {
             Some(after) => after.map(|machine| machine.version),
@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    fn taken(found: Found, writes: &[BulkWrite]) -> (Vec<Result<(), Refused>>, usize, usize) {
+    fn taken(found: Found, writes: &[MachineWrite]) -> (Vec<Result<(), Refused>>, usize, usize) {
         let asked: Vec<_> = writes.iter().map(|write| Asked { write: Some(write), result: None }).collect();
         let plan = Plan::new(found, &asked);
         (plan.answers.clone(), plan.changes().count(), plan.events.len())

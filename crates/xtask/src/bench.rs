@@ -13,18 +13,21 @@ pub(crate) struct Options {
     options: Vec<String>,
 }
 
+/// A run whose figures mean nothing, to see that it runs.
+const QUICK: &str = "--quick";
+
+/// The server and the benchmarks: in one build, so that what both are made of is built once.
+const PACKAGES: [&str; 2] = ["--package=cloudm-server", "--package=cloudm-bench"];
+
 pub(crate) fn run(options: &Options) -> Result<()> {
-    // In one build, so that what both are made of is built once.
-    cargo(&["build", "--release", "--package=cloudm-server", "--package=cloudm-bench"])?;
-    let run = [
-        "run",
-        "--release",
-        "--quiet",
-        "--package=cloudm-server",
-        "--package=cloudm-bench",
-        "--bin=cloudm-bench",
-        "--",
-    ];
-    let options = options.options.iter().map(String::as_str);
-    cargo(&run.into_iter().chain(options).collect::<Vec<_>>())
+    let options: Vec<_> = options.options.iter().map(String::as_str).collect();
+    // What is not measured need not be built to be fast, which takes minutes.
+    let profile = if options.contains(&QUICK) { "--profile=dev" } else { "--profile=release" };
+    cargo(&[&["build", profile][..], &PACKAGES].concat())?;
+    cargo(&[&["run", profile, "--quiet"][..], &PACKAGES, &["--bin=cloudm-bench", "--"], &options].concat())
+}
+
+/// See [`QUICK`].
+pub(crate) fn quick() -> Result<()> {
+    run(&Options { options: vec![QUICK.into()] })
 }

@@ -31,7 +31,7 @@ pub(crate) fn run() -> Result<()> {
             command::run("env", &[store, &[".ci/with-server"], checks].concat())?;
         }
     }
-    Ok(())
+    crate::bench::quick()
 }
 
 fn style() -> Result<()> {

@@ -100,7 +100,7 @@ impl ListEvents {
 mod tests {
     use super::*;
     use crate::fixtures;
-    use crate::ports::{EventPage, MachineWrite, MockClusterStore, MockEventStore, MockMachineStore};
+    use crate::ports::{EventPage, MockClusterStore, MockEventStore, MockMachineStore};
     use cloudm_domain::Preset;
 
     fn query(machine: Option<MachineId>, page_token: Option<String>) -> EventListQuery {
@@ -130,7 +130,7 @@ mod tests {
         machines
             .expect_commit()
             .once()
-            .withf(|commit| matches!(commit.write, MachineWrite::Update { .. }) && commit.events.len() == 2)
+            .withf(|commit| commit.write.after.is_some() && commit.write.events.len() == 2)
             .returning(|_| Ok(()));
         assert_eq!(events(machines).run(query(Some(id), None)).await.unwrap().items.len(), 1);
     }

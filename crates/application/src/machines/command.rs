@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name, Outcome, Refusal, Rules};
+use cloudm_domain::{ClusterId, Instant, Machine, MachineEvent, MachineId, Name, Outcome, Refusal, Rules};
+use futures_util::future::try_join;
 
 use super::{MachineView, view_at};
 use crate::error::Error;
@@ -89,8 +90,8 @@ impl MachineCommands {
         writing: &Writing<MachineView>,
         decide: &(impl Fn(Machine, Instant, &Rules) -> Result<Outcome, Refusal> + Sync),
     ) -> Result<Attempt, Stop> {
-        let placed = self.machines.get(id).await?.ok_or(Error::NoSuchMachine)?;
-        let world = self.world.read().await?;
+        let (placed, world) = try_join(self.machines.get(id), self.world.read()).await?;
+        let placed = placed.ok_or(Error::NoSuchMachine)?;
         let stored = placed.machine.clone();
         let seen = view_at(placed, world.now, &world.world.rules)?.ok_or(Error::NoSuchMachine)?;
         writing.check_version(seen.machine.version)?;
@@ -106,7 +107,7 @@ impl MachineCommands {
             self.answers.keep(keep).await?;
             return Ok(Attempt::Done(view));
         }
-        let commit = Commit { write: write_of(&view, stored.version), events: outcome.events, keep };
+        let commit = Commit { write: write_of(&view, stored, outcome.events), keep };
         match self.machines.commit(commit).await {
             Ok(()) => Ok(Attempt::Done(view)),
             Err(CommitError::Conflict) => Ok(Attempt::Lost),
@@ -118,11 +119,8 @@ impl MachineCommands {
     }
 }
 
-/// What to write of a machine that had the expected version.
-fn write_of(view: &MachineView, expected: u64) -> MachineWrite {
-    if view.machine.is_forgotten(view.now) {
-        MachineWrite::Remove { id: view.machine.id, expected }
-    } else {
-        MachineWrite::Update { expected, machine: view.machine.clone() }
-    }
+/// What to write of a machine that was stored like this.
+fn write_of(view: &MachineView, stored: Machine, events: Vec<MachineEvent>) -> MachineWrite {
+    let stays = !view.machine.is_forgotten(view.now);
+    MachineWrite { before: Some(stored), after: stays.then(|| view.machine.clone()), events }
 }

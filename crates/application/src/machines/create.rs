@@ -106,8 +106,8 @@ impl CreateMachine {
             return Ok(if used { Attempt::IdUsed } else { Attempt::Done(view) });
         }
         let keep = writing.keep(&view, world.wall);
-        let write = MachineWrite::Create(view.machine.clone());
-        match self.commands.machines.commit(Commit { write, events: outcome.events, keep }).await {
+        let write = MachineWrite { before: None, after: Some(view.machine.clone()), events: outcome.events };
+        match self.commands.machines.commit(Commit { write, keep }).await {
             Ok(()) => Ok(Attempt::Done(view)),
             Err(CommitError::IdUsed) => Ok(Attempt::IdUsed),
             Err(CommitError::NoCluster) => Ok(Attempt::Lost),
@@ -154,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn a_machine_of_the_first_type_is_made_whole_in_one_commit() {
         let mut machines = MockMachineStore::new();
-        machines.expect_commit().once().withf(|commit| commit.events.len() == 3).returning(|_| Ok(()));
+        machines.expect_commit().once().withf(|commit| commit.write.events.len() == 3).returning(|_| Ok(()));
         let view = create(machines, request(), "0s", false).await.unwrap();
         assert_eq!((view.machine.state, view.machine.machine_type.as_str()), (MachineState::Running, "small"));
     }
@@ -179,8 +179,8 @@ mod tests {
         let mut machines = MockMachineStore::new();
         let used_too = used.clone();
         machines.expect_id_used().returning(move |asked| Ok(used_too(asked)));
-        machines.expect_commit().times(2).returning(move |commit| match commit.write {
-            MachineWrite::Create(machine) if !used(machine.id) => Ok(()),
+        machines.expect_commit().times(2).returning(move |commit| match commit.write.after {
+            Some(machine) if !used(machine.id) => Ok(()),
             _ => Err(CommitError::IdUsed),
         });
         assert_eq!(create(machines, request(), "0s", false).await.unwrap().machine.id, id(3));
@@ -204,10 +204,10 @@ mod tests {
         let mut machines = MockMachineStore::new();
         machines.expect_holder().once().return_once(|_, _| Ok(Some(ending)));
         let mut taken = [true, false].into_iter();
-        machines.expect_commit().times(3).returning(move |commit| match commit.write {
-            MachineWrite::Create(_) if taken.next().unwrap() => Err(CommitError::NameTaken),
-            MachineWrite::Create(_) | MachineWrite::Remove { .. } => Ok(()),
-            MachineWrite::Update { .. } => panic!("the holder is to be forgotten"),
+        machines.expect_commit().times(3).returning(move |commit| match (commit.write.before, commit.write.after) {
+            (None, Some(_)) if taken.next().unwrap() => Err(CommitError::NameTaken),
+            (None, _) | (_, None) => Ok(()),
+            (Some(_), Some(_)) => panic!("the holder is to be forgotten"),
         });
         assert!(create(machines, request(), "10m", false).await.is_ok());
     }

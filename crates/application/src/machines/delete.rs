@@ -30,7 +30,7 @@ impl DeleteMachine {
 mod tests {
     use super::*;
     use crate::fixtures;
-    use crate::ports::{MachineWrite, MockMachineStore};
+    use crate::ports::MockMachineStore;
     use cloudm_domain::{MachineState, Preset};
 
     async fn delete(preset: Preset, removes: bool) -> MachineView {
@@ -39,7 +39,7 @@ mod tests {
         machines
             .expect_commit()
             .once()
-            .withf(move |commit| matches!(commit.write, MachineWrite::Remove { .. }) == removes)
+            .withf(move |commit| commit.write.after.is_none() == removes)
             .returning(|_| Ok(()));
         let commands = Arc::new(fixtures::commands(fixtures::world_of(preset, "0s"), machines));
         let id = MachineId::from_bytes([0; 12]);

@@ -30,7 +30,7 @@ impl EditMachine {
 mod tests {
     use super::*;
     use crate::fixtures;
-    use crate::ports::{CommitError, MachineWrite, MockMachineStore};
+    use crate::ports::{CommitError, MockMachineStore};
     use cloudm_domain::Preset;
 
     fn rename() -> Edit {
@@ -56,7 +56,8 @@ mod tests {
             .expect_commit()
             .once()
             .withf(|commit| {
-                matches!(commit.write, MachineWrite::Update { expected: 3, .. }) && commit.events.len() == 1
+                let before = commit.write.before.as_ref().is_some_and(|before| before.version == 3);
+                before && commit.write.after.is_some() && commit.write.events.len() == 1
             })
             .returning(|_| Ok(()));
         assert_eq!(edit(machines, false).await.unwrap().machine.name.as_str(), "web-2");

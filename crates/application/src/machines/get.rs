@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cloudm_domain::MachineId;
+use futures_util::future::try_join;
 
 use super::{MachineView, view_at};
 use crate::error::Error;
@@ -20,8 +21,9 @@ impl GetMachine {
     /// # Errors
     /// [`Error::NoSuchMachine`], [`Error::SettleLimit`], [`Error::Store`].
     pub async fn run(&self, id: MachineId) -> Result<MachineView, Error> {
-        let placed = self.machines.get(id).await?.ok_or(Error::NoSuchMachine)?;
-        let view = self.world.read().await?;
+        // Side by side, for a database is asked for both.
+        let (placed, view) = try_join(self.machines.get(id), self.world.read()).await?;
+        let placed = placed.ok_or(Error::NoSuchMachine)?;
         view_at(placed, view.now, &view.world.rules)?.ok_or(Error::NoSuchMachine)
     }
 }

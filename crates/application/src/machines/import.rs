@@ -9,7 +9,7 @@ use super::command::MAX_ATTEMPTS;
 use super::{MachineCommands, NewMachineRequest};
 use crate::error::Error;
 use crate::ids::least_unused;
-use crate::ports::{BulkWrite, ClusterStore, CommitError, WorldView};
+use crate::ports::{ClusterStore, CommitError, MachineWrite, WorldView};
 
 /// Makes many machines at once, each of which is made or refused by itself.
 pub struct ImportMachines {
@@ -126,7 +126,7 @@ fn id(one: &Waiting, view: &WorldView, k: u32) -> MachineId {
     MachineId::of(view.world.seed, one.cluster, &one.request.name, view.now, k)
 }
 
-fn creation(one: &Waiting, view: &WorldView) -> BulkWrite {
+fn creation(one: &Waiting, view: &WorldView) -> MachineWrite {
     let new = NewMachine {
         id: id(one, view, one.k),
         cluster_id: one.cluster,
@@ -137,7 +137,7 @@ fn creation(one: &Waiting, view: &WorldView) -> BulkWrite {
         start: one.request.start,
     };
     let outcome = Machine::create(new, view.now, &view.world.rules);
-    BulkWrite { before: None, after: Some(outcome.machine), events: outcome.events }
+    MachineWrite { before: None, after: Some(outcome.machine), events: outcome.events }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
     use crate::fixtures;
     use crate::machines::command::MAX_ATTEMPTS;
-    use crate::ports::{CommitError, MachineWrite, MockMachineStore};
+    use crate::ports::{CommitError, MockMachineStore};
     use crate::writing::VersionMatch;
     use cloudm_domain::{MachineState, Operation, Preset, Refusal};
 
@@ -75,8 +75,8 @@ mod tests {
             .expect_commit()
             .once()
             .withf(|commit| {
-                let versions: Vec<_> = commit.events.iter().map(|event| event.version).collect();
-                matches!(commit.write, MachineWrite::Update { expected: 1, .. }) && versions == [2, 3, 4]
+                let versions: Vec<_> = commit.write.events.iter().map(|event| event.version).collect();
+                commit.write.before.as_ref().is_some_and(|before| before.version == 1) && versions == [2, 3, 4]
             })
             .returning(|_| Ok(()));
         let view = operate(machines, "10m", Command::Stop, Writing::default()).await.unwrap();

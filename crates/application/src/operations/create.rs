@@ -5,7 +5,9 @@ use cloudm_domain::{FleetOutcome, Machine, MachineId, NewMachine};
 use super::Fleet;
 use super::fleet::{Decided, outcome_of, refusal};
 use crate::error::Error;
-use crate::ports::{BulkWrite, CommitError, Cursor, FleetEntry, FleetOperation, FleetResult, FleetTemplate, WorldView};
+use crate::ports::{
+    CommitError, Cursor, FleetEntry, FleetOperation, FleetResult, FleetTemplate, MachineWrite, WorldView,
+};
 
 /// How often the machines of a batch are tried. Each time is another id for those whose id was used before: by a machine that the
 /// same template made in the same second, and that has gone.
@@ -102,7 +104,7 @@ fn creation(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, 
         start: template.start,
     };
     let outcome = Machine::create(new, view.now.max(operation.accepted.at), &view.world.rules);
-    let write = BulkWrite { before: None, after: Some(outcome.machine), events: outcome.events };
+    let write = MachineWrite { before: None, after: Some(outcome.machine), events: outcome.events };
     FleetEntry { result: FleetResult { machine, outcome: FleetOutcome::Done }, write: Some(write) }
 }
 
@@ -110,6 +112,7 @@ fn creation(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, 
 mod tests {
     use super::*;
     use crate::fixtures;
+    use crate::operations::walk::Ahead;
     use crate::ports::{FleetBatch, FleetWork, FleetWorked, MockClusterStore, MockMachineStore, MockOperationStore};
     use cloudm_domain::{Preset, Protection, Tags};
 
@@ -134,7 +137,7 @@ mod tests {
         let world = fixtures::world_of(Preset::Realistic, "10m");
         let fleet = fixtures::fleet(world, machines, MockClusterStore::new(), operations);
         let operation = fixtures::operation(FleetWork::Create(template()));
-        fleet.step(operation, 100).await.unwrap()
+        fleet.step(operation, 100, &mut Ahead::default()).await.unwrap()
     }
 
     fn worked(batch: &FleetBatch, refused: impl Fn(usize) -> Option<CommitError>) -> FleetWorked {

@@ -2,7 +2,7 @@
 
 use cloudm_domain::{Edit, FleetOutcome, Machine, Outcome, Refusal, Selector, Tag, Tags};
 
-use crate::ports::{BulkWrite, FleetEntry, FleetResult, FleetWork, PlacedMachine, WorldView};
+use crate::ports::{FleetEntry, FleetResult, FleetWork, MachineWrite, PlacedMachine, WorldView};
 use crate::settler::MAX_STEPS;
 
 /// Decides for a machine as it was read, at the view's now: whether it matches then, and what becomes of it; nothing
@@ -35,7 +35,7 @@ pub(super) fn decide(work: &FleetWork, placed: PlacedMachine, view: &WorldView) 
         Ok(Outcome { changed: false, .. }) => entry(FleetOutcome::Unchanged, None),
         Ok(Outcome { machine, events, .. }) => {
             let after = Some(machine).filter(|machine| !machine.is_forgotten(now));
-            let write = BulkWrite { before: Some(before.clone()), after, events };
+            let write = MachineWrite { before: Some(before.clone()), after, events };
             entry(FleetOutcome::Done, Some(write))
         }
         Err(refusal) => entry(refused(&refusal), None),

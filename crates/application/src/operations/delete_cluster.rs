@@ -55,6 +55,7 @@ impl Fleet {
 mod tests {
     use super::*;
     use crate::fixtures;
+    use crate::operations::walk::Ahead;
     use crate::ports::{
         Cursor, FleetWork, MachinePage, MockClusterStore, MockMachineStore, MockOperationStore, PlacedMachine,
     };
@@ -85,7 +86,9 @@ mod tests {
             Ok(Some((ended, true)))
         });
         let fleet = fixtures::fleet(fixtures::world_of(Preset::Realistic, "10m"), machines, clusters, operations);
-        let Some(operation) = fleet.step(emptying(), 100).await.unwrap() else { panic!("it is ours") };
+        let Some(operation) = fleet.step(emptying(), 100, &mut Ahead::default()).await.unwrap() else {
+            panic!("it is ours")
+        };
         (operation.state, operation.reason)
     }
 

@@ -3,16 +3,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cloudm_domain::{FleetOutcome, MachineId, OperationId, Order, Selector};
+use cloudm_domain::{FleetOutcome, MachineId, OperationId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::decide::decide;
+use super::walk::Ahead;
 use crate::error::Error;
 use crate::machines::{MAX_ATTEMPTS, MachineCommands};
 use crate::ports::{
-    ClusterStore, CommitError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetWork, Lease, MachineQuery,
-    OperationStore, Runner, SortKey, WorkError, WorldView,
+    ClusterStore, CommitError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetWork, Lease,
+    OperationStore, Runner, WorkError, WorldView,
 };
 use crate::settler::Settler;
 
@@ -96,9 +97,10 @@ impl Fleet {
 
     /// Works an operation off, until it has ended, or waits for its cluster to be empty, or is not this process's any more.
     pub(crate) async fn work_off(&self, mut operation: FleetOperation) -> Result<(), Error> {
+        let mut ahead = Ahead::default();
         while !operation.state.is_ended() {
             let waits = operation.cursor == Cursor::Emptying;
-            match self.step(operation, BATCH).await? {
+            match self.step(operation, BATCH, &mut ahead).await? {
                 Some(next) if !(waits && next.cursor == Cursor::Emptying) => operation = next,
                 _ => return Ok(()),
             }
@@ -110,7 +112,12 @@ impl Fleet {
 
     /// Decides and writes at most `most` machines; gives the operation as it is then. Nothing where it has ended meanwhile, or
     /// another runner has it.
-    pub(crate) async fn step(&self, operation: FleetOperation, most: usize) -> Result<Option<FleetOperation>, Error> {
+    pub(crate) async fn step(
+        &self,
+        operation: FleetOperation,
+        most: usize,
+        ahead: &mut Ahead,
+    ) -> Result<Option<FleetOperation>, Error> {
         let most = most.min(BATCH);
         match (&operation.work, &operation.cursor) {
             (FleetWork::DeleteCluster(cluster), Cursor::Emptying) => self.empty(*cluster, operation.clone()).await,
@@ -120,36 +127,14 @@ impl Fleet {
             }
             (_, Cursor::Walked(after)) => {
                 let after = after.clone();
-                self.walk(&operation, after, most).await
+                self.walk(&operation, after, most, ahead).await
             }
             _ => self.end(operation, Some(FleetOutcome::UnknownCluster)).await,
         }
     }
 
-    async fn walk(
-        &self,
-        operation: &FleetOperation,
-        after: Option<SortKey>,
-        most: usize,
-    ) -> Result<Option<FleetOperation>, Error> {
-        let view = self.commands.world.read().await?;
-        self.settler.settle_through(&view).await?;
-        let made_by = Some(operation.accepted.clone());
-        let selector = selector(&operation.work);
-        let query = MachineQuery { selector, order: Order::default(), after, made_by, limit: most };
-        let page = self.commands.machines.list(&query).await?;
-        let decided = page.machines.into_iter().filter_map(|placed| decide(&operation.work, placed, &view)).collect();
-        let last = page.next.is_none();
-        let cursor = match (&operation.work, page.next) {
-            (_, Some(next)) => Cursor::Walked(Some(next)),
-            (FleetWork::DeleteCluster(_), None) => Cursor::Emptying,
-            (_, None) => operation.cursor.clone(),
-        };
-        self.write(operation, Decided { entries: decided, cursor, last }, view).await
-    }
-
     /// Writes what was decided; what another change came before is decided anew.
-    async fn write(
+    pub(super) async fn write(
         &self,
         operation: &FleetOperation,
         decided: Decided,
@@ -249,21 +234,14 @@ pub(super) fn outcome_of(error: &CommitError) -> FleetOutcome {
     }
 }
 
-/// Which machines an operation is about.
-fn selector(work: &FleetWork) -> Selector {
-    match work {
-        FleetWork::Operate(selector, _) | FleetWork::Tag { selector, .. } => selector.clone(),
-        FleetWork::DeleteCluster(cluster) => Selector::of_cluster(*cluster),
-        FleetWork::Create(template) => Selector::of_cluster(template.cluster),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixtures::{self, operation};
-    use crate::ports::{FleetWorked, MachinePage, MockClusterStore, MockMachineStore, MockOperationStore, StoreError};
-    use cloudm_domain::{Command, FleetState, Preset};
+    use crate::ports::{
+        FleetWorked, MachinePage, MockClusterStore, MockMachineStore, MockOperationStore, SortKey, StoreError,
+    };
+    use cloudm_domain::{Command, FleetState, Preset, Selector};
 
     fn stop_all() -> FleetWork {
         FleetWork::Operate(Selector::default(), Command::Stop.into())
@@ -299,7 +277,7 @@ mod tests {
     }
 
     async fn step(fleet: &Fleet) -> Result<Option<FleetOperation>, Error> {
-        fleet.step(operation(stop_all()), BATCH).await
+        fleet.step(operation(stop_all()), BATCH, &mut Ahead::default()).await
     }
 
     #[tokio::test]

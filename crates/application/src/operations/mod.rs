@@ -16,6 +16,7 @@ mod results;
 mod run;
 mod start;
 mod wait;
+mod walk;
 
 pub use cancel::CancelOperation;
 pub(crate) use fleet::Fleet;

@@ -9,6 +9,7 @@ use cloudm_domain::{
 };
 
 use super::fleet::InHand;
+use super::walk::Ahead;
 use super::{Fleet, WaitForOperation};
 use crate::error::Error;
 use crate::idempotency::{Answers, Stop};
@@ -140,7 +141,7 @@ impl StartOperation {
         while !operation.state.is_ended() && operation.progress.matched() <= AT_ONCE as u64 {
             let waits = operation.cursor == Cursor::Emptying;
             let before = operation.clone();
-            match self.fleet.step(operation, AT_ONCE).await {
+            match self.fleet.step(operation, AT_ONCE, &mut Ahead::default()).await {
                 Ok(Some(next)) if waits && next.cursor == Cursor::Emptying && !next.state.is_ended() => {
                     return Ok(next);
                 }

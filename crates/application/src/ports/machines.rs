@@ -10,29 +10,48 @@ use serde::{Deserialize, Serialize};
 
 use super::{KeptAnswer, Position, StoreError};
 
-/// A write of one machine, with its events and the answer to keep: the only kind of write to a machine.
+/// A write of one machine by itself, with the answer to keep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Commit {
     /// What to write.
     pub write: MachineWrite,
-    /// What happened, in order; the first has the version after the expected one, or 1.
-    pub events: Vec<MachineEvent>,
     /// The answer to keep with it.
     pub keep: Option<KeptAnswer>,
 }
 
-impl Commit {
-    /// Whether its events lead from the version before to the version after, one by one.
+impl From<MachineWrite> for Commit {
+    fn from(write: MachineWrite) -> Self {
+        Self { write, keep: None }
+    }
+}
+
+/// A write of one machine with its events: the only kind of write to a machine. It makes it, replaces it, or forgets it; its
+/// events stay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MachineWrite {
+    /// The machine as it was read, whose version it must still have; none for a creation.
+    pub before: Option<Machine>,
+    /// The machine as it is to be; none where it is forgotten.
+    pub after: Option<Machine>,
+    /// What happened, in order; the first has the version after that of `before`, or 1.
+    pub events: Vec<MachineEvent>,
+}
+
+impl MachineWrite {
+    /// The machine that it is of; none where there is no machine at all.
+    pub fn machine(&self) -> Option<MachineId> {
+        self.after.as_ref().or(self.before.as_ref()).map(|machine| machine.id)
+    }
+
+    /// Whether it is of one machine, and its events lead from the version before to the version after, one by one.
     ///
     /// (machine, version) names one event because of it and of the condition on the stored version, and no index has to
     /// watch over that.
     pub fn is_whole(&self) -> bool {
-        let (id, before, after) = match &self.write {
-            MachineWrite::Create(machine) => (machine.id, 0, Some(machine.version)),
-            MachineWrite::Update { expected, machine } => (machine.id, *expected, Some(machine.version)),
-            MachineWrite::Remove { id, expected } => (*id, *expected, None),
-        };
-        lead(&self.events, id, before, after)
+        let version = |machine: &Machine| machine.version;
+        let before = self.before.as_ref().map_or(0, version);
+        let one = self.before.as_ref().zip(self.after.as_ref()).is_none_or(|(before, after)| before.id == after.id);
+        self.machine().is_some_and(|id| one && lead(&self.events, id, before, self.after.as_ref().map(version)))
     }
 }
 
@@ -42,27 +61,6 @@ fn lead(events: &[MachineEvent], id: MachineId, before: u64, after: Option<u64>)
     let versions = before.saturating_add(1)..;
     let last = events.last().map_or(before, |event| event.version);
     events.iter().zip(versions).all(in_order) && after.is_none_or(|after| after == last)
-}
-
-/// What to write of a machine.
-#[derive(Debug, Clone, PartialEq)]
-pub enum MachineWrite {
-    /// Make it.
-    Create(Machine),
-    /// Replace the one with its id, where that has the expected version.
-    Update {
-        /// The version it must have.
-        expected: u64,
-        /// What replaces it.
-        machine: Machine,
-    },
-    /// Forget the machine, where it has the expected version. Its events stay.
-    Remove {
-        /// The machine.
-        id: MachineId,
-        /// The version it must have.
-        expected: u64,
-    },
 }
 
 /// Why a machine was not written.
@@ -113,44 +111,6 @@ impl SortKey {
             OrderKey::CreatedAt => Self::CreatedAt(machine.created_at, machine.id),
             OrderKey::Name => Self::Name(machine.name.clone(), machine.id),
         }
-    }
-}
-
-/// A write of one machine among many.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BulkWrite {
-    /// The machine as it was read, whose version it must still have; none for a creation.
-    pub before: Option<Machine>,
-    /// The machine as it is to be; none where it is forgotten.
-    pub after: Option<Machine>,
-    /// What happened, in order; the first has the version after that of `before`, or 1.
-    pub events: Vec<MachineEvent>,
-}
-
-impl BulkWrite {
-    /// The machine that it is of; none where there is no machine at all.
-    pub fn machine(&self) -> Option<MachineId> {
-        self.after.as_ref().or(self.before.as_ref()).map(|machine| machine.id)
-    }
-
-    /// Whether it is of one machine, and its events lead from the version before to the version after, as those of a
-    /// [`Commit`] do ([`Commit::is_whole`]).
-    pub fn is_whole(&self) -> bool {
-        let version = |machine: &Machine| machine.version;
-        let before = self.before.as_ref().map_or(0, version);
-        let one = self.before.as_ref().zip(self.after.as_ref()).is_none_or(|(before, after)| before.id == after.id);
-        self.machine().is_some_and(|id| one && lead(&self.events, id, before, self.after.as_ref().map(version)))
-    }
-
-    /// The same write as a commit by itself; none where there is no machine at all.
-    pub fn into_commit(self) -> Option<Commit> {
-        let write = match (self.before, self.after) {
-            (None, None) => return None,
-            (None, Some(machine)) => MachineWrite::Create(machine),
-            (Some(before), Some(machine)) => MachineWrite::Update { expected: before.version, machine },
-            (Some(before), None) => MachineWrite::Remove { id: before.id, expected: before.version },
-        };
-        Some(Commit { write, events: self.events, keep: None })
     }
 }
 
@@ -248,7 +208,7 @@ pub trait MachineStore: Send + Sync {
     /// MUST have the effect of committing each by itself, in their order, with the checks of [`MachineStore::commit`]: one
     /// that is refused changes nothing, and stops none of the others. MUST NOT take more than [`MachineQuery::MAX_EXAMINED`]. All
     /// that were written are acknowledged together; after an error each of them may have been written, whole.
-    async fn commit_all(&self, writes: Vec<BulkWrite>) -> Result<Vec<Result<(), CommitError>>, StoreError>;
+    async fn commit_all(&self, writes: Vec<MachineWrite>) -> Result<Vec<Result<(), CommitError>>, StoreError>;
 
     /// How many machines there are of each cluster, machine type and state, by their stored state, all at one moment;
     /// TERMINATED ones too, but none of a cluster that exists no more, and nothing of which there is none. In no order.

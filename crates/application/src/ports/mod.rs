@@ -25,8 +25,8 @@ pub use answers::{AnswerStore, KeptAnswer};
 pub use clusters::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, GoneCluster};
 pub use events::{CreationQuery, EventPage, EventQuery, EventStore, Position, PositionedEvent};
 pub use machines::{
-    Accepted, BulkWrite, Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite,
-    PlacedMachine, SortKey,
+    Accepted, Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine,
+    SortKey,
 };
 pub use operations::{
     AcceptError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetResult, FleetTemplate, FleetWork,

@@ -7,7 +7,7 @@ use cloudm_domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Accepted, BulkWrite, CommitError, KeptAnswer, SortKey, StoreError};
+use super::{Accepted, CommitError, KeptAnswer, MachineWrite, SortKey, StoreError};
 
 /// What a fleet operation asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ pub struct FleetEntry {
     /// What came of the operation for it.
     pub result: FleetResult,
     /// How the machine changes; none where it does not.
-    pub write: Option<BulkWrite>,
+    pub write: Option<MachineWrite>,
 }
 
 /// Some work of a fleet operation, to be written as one.

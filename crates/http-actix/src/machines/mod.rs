@@ -17,7 +17,7 @@ use std::net::Ipv4Addr;
 use actix_web::http::StatusCode;
 use cloudm_application::MachineView;
 use cloudm_domain::{
-    Cause, Cluster, ClusterId, Code, InProgress, Instant, Machine, MachineId, MachineState, Operation, Reason, Tags,
+    Cause, Cluster, ClusterId, InProgress, Instant, Machine, MachineId, MachineState, Operation, Reason, Tags,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -56,13 +56,11 @@ pub(crate) struct MachineBody<'a> {
     #[schema(example = "cluster1")]
     cluster_name: &'a str,
     /// The code of the region that its cluster is in now.
-    #[serde(serialize_with = "shape::shown")]
-    #[schema(value_type = String, example = "A")]
-    region_code: &'a Code,
+    #[schema(example = "A")]
+    region_code: &'a str,
     /// The code of its machine type.
-    #[serde(serialize_with = "shape::shown")]
-    #[schema(value_type = String, example = "small")]
-    machine_type: &'a Code,
+    #[schema(example = "small")]
+    machine_type: &'a str,
     /// A private address. It is a label: two machines may share one.
     #[serde(serialize_with = "shape::shown")]
     #[schema(value_type = String, format = Ipv4, example = "10.221.32.213")]
@@ -72,9 +70,8 @@ pub(crate) struct MachineBody<'a> {
     #[schema(value_type = Vec<String>, max_items = 50, example = json!(["tag1"]))]
     tags: &'a Tags,
     /// Where it is in its life.
-    #[serde(serialize_with = "shape::shown")]
     #[schema(value_type = MachineStateCode, example = "RUNNING")]
-    state: MachineState,
+    state: &'static str,
     /// When it entered that state, in virtual time.
     #[serde(serialize_with = "shape::shown")]
     #[schema(value_type = String, format = DateTime, example = "2030-01-01T00:00:00.000Z")]
@@ -190,11 +187,11 @@ impl<'a> MachineBody<'a> {
             name: machine.name.as_str(),
             cluster_id: cluster.id,
             cluster_name: cluster.name.as_str(),
-            region_code: &cluster.region_code,
-            machine_type: &machine.machine_type,
+            region_code: cluster.region_code.as_str(),
+            machine_type: machine.machine_type.as_str(),
             ip_address: machine.id.ip_address(),
             tags: &machine.tags,
-            state: machine.state,
+            state: machine.state.code(),
             state_changed_at: machine.state_changed_at,
             transition: TransitionBody::of(machine),
             state_reason: machine.reason.map(StateReasonBody::from),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloudm_application::ports::{BulkWrite, Store, WorldPorts};
+use cloudm_application::ports::{MachineWrite, Store, WorldPorts};
 use cloudm_application::testing::{CountingEntropy, ManualWall};
 use cloudm_domain::{Cluster, Command, Machine, MachineId, MachineState, Preset, Rules};
 use cloudm_persistence_contract::builders::{START, asked, changed, cluster, draft, made, new_world, seed};
@@ -65,7 +65,7 @@ impl Site {
         self.write(machines.iter().map(stop).collect()).await;
     }
 
-    async fn write(&self, writes: Vec<BulkWrite>) {
+    async fn write(&self, writes: Vec<MachineWrite>) {
         assert!(self.ports.machines.commit_all(writes).await.unwrap().iter().all(Result::is_ok));
     }
 

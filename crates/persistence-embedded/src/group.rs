@@ -1,0 +1,39 @@
+//! What writes that share a transaction have in common.
+
+use std::cell::RefCell;
+use std::ops::Deref;
+
+use rusqlite::Connection;
+
+use crate::counts::Deltas;
+use crate::error::DbError;
+
+/// A group of writes: its transaction, and what is written once for all of them, before it is committed.
+pub(crate) struct Group<'db> {
+    db: &'db Connection,
+    counts: RefCell<Deltas>,
+}
+
+impl<'db> Group<'db> {
+    pub(crate) fn new(db: &'db Connection) -> Self {
+        Self { db, counts: RefCell::default() }
+    }
+
+    /// Takes what a write changed of the counts, once all else of it is written.
+    pub(crate) fn count(&self, deltas: Deltas) {
+        self.counts.borrow_mut().add_all(deltas);
+    }
+
+    /// Writes what was taken.
+    pub(crate) fn finish(self) -> Result<(), DbError> {
+        self.counts.into_inner().write(self.db)
+    }
+}
+
+impl Deref for Group<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.db
+    }
+}
