@@ -30,7 +30,7 @@ pub(crate) struct Cli {
     /// The numbers of machines under the hot paths; the greatest is that of the fleet and of the domain.
     #[arg(long, value_delimiter = ',')]
     machines: Vec<u64>,
-    /// How often each measurement of a hot path is made.
+    /// How often each measurement is made, fleet work at most three times.
     #[arg(long)]
     rounds: Option<u32>,
     /// How long it takes, in seconds.
@@ -79,6 +79,7 @@ impl Cli {
             sizes.machines.clone_from(&self.machines);
         }
         sizes.rounds = self.rounds.unwrap_or(sizes.rounds);
+        sizes.fleet_rounds = sizes.fleet_rounds.min(sizes.rounds);
         sizes.span = self.seconds.map_or(sizes.span, Duration::from_secs_f64);
         if !self.path.is_empty() {
             sizes.paths.clone_from(&self.path);
