@@ -21,7 +21,7 @@ impl Host {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         Self {
             cpu: cpu(&read("/proc/cpuinfo")),
-            cores: std::thread::available_parallelism().map_or(1, Into::into),
+            cores: cores(&read("/proc/cpuinfo")),
             memory_mib: memory_mib(&read("/proc/meminfo")),
             kernel: read("/proc/sys/kernel/osrelease").trim().into(),
             rustc: said("rustc", &["--version"]),
@@ -32,6 +32,11 @@ impl Host {
 fn cpu(info: &str) -> String {
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     model.map_or_else(|| "unknown".into(), |(_, name)| name.trim().into())
+}
+
+/// All that the host has: this thread is moved to one of them.
+fn cores(info: &str) -> usize {
+    info.lines().filter(|line| line.starts_with("processor")).count().max(1)
 }
 
 fn memory_mib(info: &str) -> u64 {
@@ -59,6 +64,7 @@ mod tests {
     fn what_the_host_says_is_understood() {
         assert_eq!(cpu("processor : 0\nmodel name\t: A Fast One\n"), "A Fast One");
         assert_eq!(cpu(""), "unknown");
+        assert_eq!(cores("processor\t: 0\nmodel name\t: A\n\nprocessor\t: 1\nmodel name\t: A\n"), 2);
         assert_eq!(memory_mib("MemTotal:       24683520 kB\nMemFree: 1 kB\n"), 24_105);
         assert_eq!(field_kib("RssAnon:\t  2048 kB\n", "RssAnon:"), 2_048);
         assert_eq!(field_kib("RssAnon:\t  2048 kB\n", "RssFile:"), 0);

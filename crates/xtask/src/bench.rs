@@ -1,9 +1,12 @@
 //! The benchmarks: the server as it ships, and who measures it.
 
+use std::env;
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Args;
 
-use crate::command::cargo;
+use crate::command::{self, cargo, root};
 
 /// What is passed on; `--help` tells all of it.
 #[derive(Args)]
@@ -16,15 +19,19 @@ pub(crate) struct Options {
 /// A run whose figures mean nothing, to see that it runs.
 const QUICK: &str = "--quick";
 
-/// The server and the benchmarks: in one build, so that what both are made of is built once.
-const PACKAGES: [&str; 2] = ["--package=cloudm-server", "--package=cloudm-bench"];
-
 pub(crate) fn run(options: &Options) -> Result<()> {
     let options: Vec<_> = options.options.iter().map(String::as_str).collect();
     // What is not measured need not be built to be fast, which takes minutes.
-    let profile = if options.contains(&QUICK) { "--profile=dev" } else { "--profile=release" };
-    cargo(&[&["build", profile][..], &PACKAGES].concat())?;
-    cargo(&[&["run", profile, "--quiet"][..], &PACKAGES, &["--bin=cloudm-bench", "--"], &options].concat())
+    let (profile, folder) = if options.contains(&QUICK) { ("dev", "debug") } else { ("release", "release") };
+    // In one build, so that what both are made of is built once.
+    cargo(&["build", &format!("--profile={profile}"), "--package=cloudm-server", "--package=cloudm-bench"])?;
+    let program = target().join(folder).join("cloudm-bench");
+    command::run(&program.display().to_string(), &options)
+}
+
+/// Where cargo puts what it builds.
+fn target() -> PathBuf {
+    root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 /// See [`QUICK`].
