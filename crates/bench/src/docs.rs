@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-
 use cloudm_testing_mongo::secantus;
 
 use crate::bench::{STAND_IN_FLEET, STAND_IN_MACHINES};

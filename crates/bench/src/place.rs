@@ -13,7 +13,7 @@ use crate::bench::Bench;
 use crate::clock::{Moment, pause};
 use crate::control::Control;
 use crate::process::Process;
-use crate::requests::Id;
+use crate::requests::{Id, Shuffle};
 use crate::sample::Store;
 
 /// Machines in a page while they are counted.
@@ -188,6 +188,14 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
+    /// Brings the ids into no order, as clients ask for machines: what lies side by side is not asked one after the other.
+    pub(crate) fn shuffle(&mut self) {
+        let mut shuffle = Shuffle::new(1);
+        for place in (1..self.ids.len()).rev() {
+            self.ids.swap(place, shuffle.below(place + 1));
+        }
+    }
+
     /// The machines that are changed by way of the server, and those that are changed without it.
     pub(crate) fn halves(&self) -> (&[Id], &[Id]) {
         self.ids.split_at(self.ids.len() / 2)
@@ -212,6 +220,16 @@ fn path_of(size: u64, token: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shuffled_ids_are_the_same_in_another_order() {
+        let ids: Vec<Id> = (0..100).map(|number| [number; 24]).collect();
+        let mut walk = Walk { ids: ids.clone(), ..Walk::default() };
+        walk.shuffle();
+        assert!(!walk.ids.is_sorted());
+        walk.ids.sort_unstable();
+        assert_eq!(walk.ids, ids);
+    }
 
     #[test]
     fn a_page_goes_on_where_the_token_says() {

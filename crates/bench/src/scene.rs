@@ -45,7 +45,8 @@ impl Scene {
         let place = Place::start(bench, Data::new(bench, store)?)?;
         place.make_cluster("/api/v1")?;
         place.fill("/api/v1", machines)?;
-        let walk = place.walk(machines)?;
+        let mut walk = place.walk(machines)?;
+        walk.shuffle();
         let raw = match store {
             Store::Mongodb => Loops::in_database(bench, &place, &walk)?,
             _ => Loops::in_file(bench, machines)?,

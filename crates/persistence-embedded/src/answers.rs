@@ -11,6 +11,7 @@ use crate::error::DbError;
 use crate::machine_row::Columns;
 use crate::sql;
 use crate::world::OpenWorld;
+use crate::writer::Undo;
 
 /// The kept answers of one world.
 pub(crate) struct Answers(pub(crate) Arc<OpenWorld>);
@@ -30,13 +31,13 @@ impl AnswerStore for Answers {
             }
             Ok(free)
         };
-        self.0.write(None, move |db| keep(db).map_err(|error: DbError| error.into())).await
+        self.0.write(None, Undo::Savepoint, move |db| keep(db).map_err(|error: DbError| error.into())).await
     }
 
     async fn purge(&self, wall: WallMillis, limit: usize) -> Result<usize, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let purge = move |db: &Connection| Ok(db.prepare_cached(sql::ANSWER_PURGE)?.execute([stored(wall), limit])?);
-        self.0.write(None, move |db| purge(db).map_err(|error: DbError| error.into())).await
+        self.0.write(None, Undo::Savepoint, move |db| purge(db).map_err(|error: DbError| error.into())).await
     }
 }
 

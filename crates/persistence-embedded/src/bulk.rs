@@ -10,14 +10,12 @@ use crate::events::Appender;
 use crate::group::Group;
 use crate::held::Held;
 use crate::machine_row::version;
+use crate::pool::offer_core;
 use crate::rows::Rows;
 use crate::{clusters, sql};
 
 /// Whether a write was taken, or why not. Where it was not, nothing of it is written: there is nothing to undo.
 pub(crate) type Taken = Result<(), CommitError>;
-
-/// Machines that are written before whoever waits for the core has a turn: else a reader may wait for a whole batch.
-const A_TURN: usize = 16;
 
 /// Writes machines, one after the other. [`Bulk::finish`] ends it.
 ///
@@ -65,9 +63,7 @@ impl<'db> Bulk<'db> {
     /// Makes, replaces or deletes a machine.
     pub(crate) fn write(&mut self, write: &MachineWrite) -> Result<Taken, DbError> {
         self.writes += 1;
-        if self.writes.is_multiple_of(A_TURN) {
-            std::thread::yield_now();
-        }
+        offer_core(self.writes);
         if !write.is_whole() {
             return Ok(Err(torn().into()));
         }

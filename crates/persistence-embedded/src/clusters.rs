@@ -14,7 +14,7 @@ use crate::error::DbError;
 use crate::machine_row::{Columns, version};
 use crate::sql;
 use crate::world::OpenWorld;
-use crate::writer::millis;
+use crate::writer::{Undo, millis};
 
 /// The clusters of one world.
 pub(crate) struct Clusters(pub(crate) Arc<OpenWorld>);
@@ -47,7 +47,7 @@ impl ClusterStore for Clusters {
             ClusterWrite::Delete { at, .. } => *at,
         };
         let base = self.0.base();
-        self.0.write(Some(instant), move |db| write(db, &commit, base.wall.now())).await
+        self.0.write(Some(instant), Undo::Savepoint, move |db| write(db, &commit, base.wall.now())).await
     }
 }
 

@@ -189,7 +189,7 @@ impl Merge {
 
     fn advance(&mut self, db: &Connection, stream: usize) -> Result<(), DbError> {
         let from = &mut self.streams[stream];
-        let descending = from.order().descending;
+        let descending = from.descending();
         let head = from.next_key(db)?.map(|key| Head { key, stream, descending });
         self.heads.extend(head);
         Ok(())

@@ -14,7 +14,7 @@ use crate::error::DbError;
 use crate::group::Group;
 use crate::machine_row::{self, COLUMNS, Columns};
 use crate::world::OpenWorld;
-use crate::writer::millis;
+use crate::writer::{Undo, millis};
 use crate::{answers, bulk, clusters, counts, events, list, sql};
 
 /// The machines of one world.
@@ -56,13 +56,13 @@ impl MachineStore for Machines {
             return Err(DbError::Misused("so many machines are not written at once").into());
         }
         let instant = writes.iter().flat_map(|write| &write.events).map(|event| event.at).max();
-        self.0.write_whole(instant, move |group| Ok(bulk::write_all(group, &writes)?)).await
+        self.0.write(instant, Undo::Nothing, move |group| Ok(bulk::write_all(group, &writes)?)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
         let base = self.0.base();
         let instant = commit.write.events.iter().map(|event| event.at).max();
-        self.0.write_whole(instant, move |group| write(group, &commit, base.wall.now())).await
+        self.0.write(instant, Undo::Nothing, move |group| write(group, &commit, base.wall.now())).await
     }
 }
 

@@ -17,6 +17,7 @@ use crate::group::Group;
 use crate::machine_row::{Columns, version};
 use crate::results::{self, Results};
 use crate::world::OpenWorld;
+use crate::writer::Undo;
 use crate::{events, sql};
 
 /// The fleet operations of one world.
@@ -42,7 +43,7 @@ impl OperationStore for Operations {
             }
             Ok(accepted)
         };
-        self.0.write(Some(at), work).await
+        self.0.write(Some(at), Undo::Savepoint, work).await
     }
 
     async fn get(&self, id: OperationId) -> Result<Option<FleetOperation>, StoreError> {
@@ -66,7 +67,7 @@ impl OperationStore for Operations {
             let claimed = operation.filter(|_| world.leases().take(id, &lease));
             claimed.map(|claimed| run(db, claimed)).transpose()
         };
-        self.0.write(None, move |db| claim(db).map_err(|error: DbError| error.into())).await
+        self.0.write(None, Undo::Savepoint, move |db| claim(db).map_err(|error: DbError| error.into())).await
     }
 
     async fn work(&self, batch: FleetBatch) -> Result<FleetWorked, WorkError> {
@@ -79,7 +80,7 @@ impl OperationStore for Operations {
             let operation = operation.filter(|_| world.leases().renew(id, &batch.lease)).ok_or(WorkError::NotYours)?;
             Ok(work(group, operation, &batch)?)
         };
-        let worked: Result<FleetWorked, WorkError> = self.0.write_whole(instant, work).await;
+        let worked: Result<FleetWorked, WorkError> = self.0.write(instant, Undo::Nothing, work).await;
         if worked.as_ref().is_ok_and(|worked| worked.operation.state.is_ended()) {
             self.0.leases().forget(id);
         }
@@ -89,7 +90,7 @@ impl OperationStore for Operations {
     async fn end(&self, id: OperationId, ending: Ending) -> Result<Option<(FleetOperation, bool)>, StoreError> {
         let end = move |db: &Connection| get(db, id)?.map(|operation| end(db, operation, &ending)).transpose();
         let end = move |db: &Group<'_>| end(db).map_err(|error: DbError| StoreError::from(error));
-        let ended = self.0.write(Some(ending.at), end).await?;
+        let ended = self.0.write(Some(ending.at), Undo::Savepoint, end).await?;
         self.0.leases().forget(id);
         Ok(ended)
     }
@@ -108,7 +109,7 @@ impl OperationStore for Operations {
     }
 
     async fn purge(&self, wall: WallMillis, limit: usize) -> Result<usize, StoreError> {
-        self.0.write(None, move |db| purge(db, wall, limit).map_err(|error| error.into())).await
+        self.0.write(None, Undo::Savepoint, move |db| purge(db, wall, limit).map_err(|error| error.into())).await
     }
 }
 

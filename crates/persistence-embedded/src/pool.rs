@@ -11,6 +11,17 @@ use tokio::sync::oneshot;
 
 use crate::error::closed;
 
+/// Machines that are read or written before whoever waits for the core has a turn.
+const A_TURN: usize = 16;
+
+/// Offers the core, now and then, to whoever waits for it, where so many machines of a batch are done: fleet work is no reason to
+/// let a client wait for a whole batch.
+pub(crate) fn offer_core(done: usize) {
+    if done.is_multiple_of(A_TURN) {
+        std::thread::yield_now();
+    }
+}
+
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Threads that take work from one queue. Dropped or finished, they do what is queued and end.

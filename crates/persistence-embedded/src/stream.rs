@@ -9,6 +9,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use crate::error::DbError;
 use crate::machine_row::{self, Shared};
+use crate::pool::offer_core;
 use crate::sql;
 use crate::writer::millis;
 
@@ -118,9 +119,6 @@ impl Range {
     }
 }
 
-/// Machines that are read before whoever waits for the core has a turn: a batch of fleet work is no reason to let a client wait.
-const A_TURN: usize = 32;
-
 /// The machines of a source in a range, read a chunk at a time.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -140,8 +138,8 @@ impl Stream {
         Self { source, range, chunk: chunk.min(Self::MAX_CHUNK), machines: VecDeque::new(), ended: false }
     }
 
-    pub(crate) fn order(&self) -> Order {
-        self.range.order
+    pub(crate) fn descending(&self) -> bool {
+        self.range.order.descending
     }
 
     /// The key of its next machine, which is read then.
@@ -172,9 +170,7 @@ impl Stream {
         let mut shared = Shared::default();
         while let Some(row) = rows.next()? {
             self.machines.push_back(shared.read(row)?);
-            if self.machines.len().is_multiple_of(A_TURN) {
-                std::thread::yield_now();
-            }
+            offer_core(self.machines.len());
         }
         self.ended = self.machines.len() < self.chunk;
         self.chunk = (self.chunk * 2).min(Self::MAX_CHUNK);

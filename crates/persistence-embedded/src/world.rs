@@ -188,27 +188,7 @@ impl OpenWorld {
     }
 
     /// Writes, together with whatever else waits to be written; the world has reached `instant` with it.
-    pub(crate) async fn write<T, E, F>(self: &Arc<Self>, instant: Option<Instant>, work: F) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        F: FnOnce(&Group<'_>) -> Result<T, E> + Send + 'static,
-    {
-        self.submit(instant, Undo::Savepoint, work).await
-    }
-
-    /// As [`OpenWorld::write`], for work that writes nothing where it ends in a refusal. That needs no savepoint, which takes as
-    /// long as to write a machine.
-    pub(crate) async fn write_whole<T, E, F>(self: &Arc<Self>, instant: Option<Instant>, work: F) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        F: FnOnce(&Group<'_>) -> Result<T, E> + Send + 'static,
-    {
-        self.submit(instant, Undo::Nothing, work).await
-    }
-
-    async fn submit<T, E, F>(self: &Arc<Self>, instant: Option<Instant>, undo: Undo, work: F) -> Result<T, E>
+    pub(crate) async fn write<T, E, F>(self: &Arc<Self>, instant: Option<Instant>, undo: Undo, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
@@ -334,7 +314,7 @@ impl WorldStore for WorldClock {
         let (open, written) = (self.0.clone(), commit.world.clone());
         let shown = move || open.high_water.raise(Instant::MIN);
         let (reached, wall) = (commit.world.clock.now(0), self.0.base.wall.now());
-        self.0.write(Some(reached), move |db| write_record(db, &commit, wall, shown)).await?;
+        self.0.write(Some(reached), Undo::Savepoint, move |db| write_record(db, &commit, wall, shown)).await?;
         self.0.take(written);
         Ok(())
     }

@@ -45,7 +45,8 @@ struct Queue {
 pub(crate) enum Undo {
     /// Whatever it has written.
     Savepoint,
-    /// Nothing: it writes once nothing but SQLite can stop it. Where that does, the whole group fails.
+    /// Nothing: it writes once nothing but SQLite can stop it. Where that does, the whole group fails. So it needs no savepoint,
+    /// which takes as long as to write a machine.
     Nothing,
 }
 
@@ -234,7 +235,7 @@ fn run(db: &Connection, jobs: &mut [Box<dyn Job>], kept: Instant) -> Result<Opti
     let mut latest = None;
     for job in jobs {
         let done = match job.undo() {
-            Undo::Savepoint => run_undone(&group, job.as_mut())?,
+            Undo::Savepoint => run_in_savepoint(&group, job.as_mut())?,
             Undo::Nothing => run_whole(&group, job.as_mut())?,
         };
         if done {
@@ -249,7 +250,7 @@ fn run(db: &Connection, jobs: &mut [Box<dyn Job>], kept: Instant) -> Result<Opti
 }
 
 /// Runs a job whose writes are undone where it fails; says whether they stay.
-fn run_undone(group: &Group<'_>, job: &mut dyn Job) -> Result<bool, DbError> {
+fn run_in_savepoint(group: &Group<'_>, job: &mut dyn Job) -> Result<bool, DbError> {
     group.prepare_cached(sql::SAVEPOINT)?.execute([])?;
     let done = job.run(group);
     if !done && !group.is_autocommit() {

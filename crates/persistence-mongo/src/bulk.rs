@@ -27,7 +27,7 @@ pub(crate) async fn commit_all(
     if writes.len() > MachineQuery::MAX_EXAMINED {
         return Err(StoreError::Failed("there are too many writes for one call".into()));
     }
-    check_whole(writes.iter())?;
+    check_whole(&writes)?;
     let mut answers = Vec::with_capacity(writes.len());
     while !writes.is_empty() {
         let rest = writes.split_off(writes.len().min(AT_ONCE));
@@ -40,9 +40,9 @@ pub(crate) async fn commit_all(
 }
 
 /// Fails where the events of a write do not lead from the version before to the version after.
-pub(crate) fn check_whole<'a>(mut writes: impl Iterator<Item = &'a MachineWrite>) -> Result<(), StoreError> {
+pub(crate) fn check_whole<'a>(writes: impl IntoIterator<Item = &'a MachineWrite>) -> Result<(), StoreError> {
     let why = "the events of a write lead from the version before to the version after";
-    if writes.all(MachineWrite::is_whole) { Ok(()) } else { Err(StoreError::Failed(why.into())) }
+    if writes.into_iter().all(MachineWrite::is_whole) { Ok(()) } else { Err(StoreError::Failed(why.into())) }
 }
 
 struct Bulk {

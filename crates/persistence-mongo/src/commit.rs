@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudm_application::ports::{Commit, CommitError};
+use cloudm_application::ports::{Commit, CommitError, StoreError};
 use cloudm_domain::{ClusterId, Machine, Name};
 use futures_util::TryStreamExt;
 use mongodb::bson::{DateTime, Document, doc};
@@ -43,7 +43,7 @@ impl Work for MachineCommit {
         }
         let write = &self.commit.write;
         let (tally, at) = match (&write.before, &write.after) {
-            (None, None) => return Ok(()),
+            (None, None) => return Err(StoreError::Failed("a write is of a machine".into()).into()),
             (None, Some(machine)) => self.create(session, machine).await?,
             (Some(before), Some(machine)) => self.update(session, before.version, machine).await?,
             (Some(before), None) => self.remove(session, before).await?,

@@ -102,10 +102,7 @@ impl MachineStore for Machines {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
-        if !commit.write.is_whole() {
-            let why = "the events of a commit lead from the version before to the version after";
-            return Err(StoreError::Failed(why.into()).into());
-        }
+        bulk::check_whole([&commit.write])?;
         let turns = &self.0.guard_turns;
         // In one process, creations that touch one guard take turns and do not undo each other.
         let _turn = match (&commit.write.before, &commit.write.after) {

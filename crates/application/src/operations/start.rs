@@ -138,10 +138,11 @@ impl StartOperation {
 
     /// Decides the first machines; all, where they are few.
     async fn begin(&self, mut operation: FleetOperation) -> Result<FleetOperation, Error> {
+        let mut ahead = Ahead::default();
         while !operation.state.is_ended() && operation.progress.matched() <= AT_ONCE as u64 {
             let waits = operation.cursor == Cursor::Emptying;
             let before = operation.clone();
-            match self.fleet.step(operation, AT_ONCE, &mut Ahead::default()).await {
+            match self.fleet.step(operation, AT_ONCE, &mut ahead).await {
                 Ok(Some(next)) if waits && next.cursor == Cursor::Emptying && !next.state.is_ended() => {
                     return Ok(next);
                 }
