@@ -8,6 +8,7 @@ use cloudm_domain::{Catalogue, Incarnation, Instant};
 use crate::background::Background;
 use crate::behaviour::{GetBehaviour, SetBehaviour};
 use crate::bell::Bell;
+use crate::capacity::{GetCapacity, SetCapacity};
 use crate::clock::{Advance, GetClock, RunUntilIdle, SetRate};
 use crate::clusters::{CreateCluster, DeleteCluster, EditCluster, GetCluster, ListClusters};
 use crate::digest::GetDigest;
@@ -24,6 +25,7 @@ use crate::operations::{
 use crate::paging::PageTokens;
 use crate::ports::{Runner, WorldPorts, WorldStore, WorldView};
 use crate::records::Records;
+use crate::scorecard::GetScorecard;
 use crate::settler::Settler;
 use crate::stats::GetStats;
 use crate::stripes::Stripes;
@@ -94,6 +96,12 @@ pub struct Cloud {
     pub get_behaviour: GetBehaviour,
     /// Changes how machines behave.
     pub set_behaviour: SetBehaviour,
+    /// Reads what the world has room for.
+    pub get_capacity: GetCapacity,
+    /// Changes what it has room for.
+    pub set_capacity: SetCapacity,
+    /// Keeps the score of its fleets.
+    pub get_scorecard: GetScorecard,
     /// Tells the digest of the history.
     pub get_digest: GetDigest,
     /// Writes what is due; a test calls it by hand.
@@ -156,6 +164,7 @@ impl Cloud {
             machines: machines.clone(),
             bell: Bell::new(world.clone(), events.clone()),
         };
+        let get_capacity = GetCapacity { world: world.clone(), machines: machines.clone(), settler: settler.clone() };
         Self {
             get_clock: GetClock { world: world.clone(), machines: machines.clone(), settler: settler.clone() },
             set_rate: SetRate { records: records.clone(), machines: machines.clone() },
@@ -163,6 +172,19 @@ impl Cloud {
             advance,
             get_behaviour: GetBehaviour { world: world.clone() },
             set_behaviour: SetBehaviour { records: records.clone() },
+            set_capacity: SetCapacity {
+                records: records.clone(),
+                catalogue: catalogue.clone(),
+                get: get_capacity.clone(),
+            },
+            get_capacity,
+            get_scorecard: GetScorecard {
+                world: world.clone(),
+                clusters: clusters.clone(),
+                events: events.clone(),
+                catalogue: catalogue.clone(),
+                settler: settler.clone(),
+            },
             get_digest: GetDigest { world: world.clone(), events: events.clone(), settler: settler.clone() },
             get_stats: GetStats { world: world.clone(), machines: machines.clone(), settler: settler.clone() },
             start_operation: StartOperation {
@@ -194,6 +216,8 @@ impl Cloud {
                 clusters: clusters.clone(),
                 catalogue: catalogue.clone(),
                 stripes: stripes.clone(),
+                machines: machines.clone(),
+                settler: settler.clone(),
             },
             delete_cluster: DeleteCluster {
                 world: world.clone(),

@@ -1,7 +1,8 @@
 //! Why a use case was not carried out.
 
 use cloudm_domain::{
-    Code, FleetState, Instant, InvalidBehaviour, InvalidText, MachineState, Name, Refusal, TooManySteps,
+    Code, FleetState, Instant, InvalidBehaviour, InvalidCapacity, InvalidText, MachineState, Name, Refusal,
+    TooManySteps,
 };
 
 use crate::ports::StoreError;
@@ -36,6 +37,17 @@ pub enum Error {
     /// The world has no cluster of this name.
     #[error("there is no cluster '{0}'")]
     UnknownCluster(Name),
+    /// The pool of the machine type in the region has no place left.
+    #[error("there is no room for another machine of type '{machine_type}' in region '{region_code}'")]
+    InsufficientCapacity {
+        /// The region.
+        region_code: Code,
+        /// The machine type.
+        machine_type: Code,
+    },
+    /// The capacity makes no sense.
+    #[error(transparent)]
+    InvalidCapacity(#[from] InvalidCapacity),
     /// The machine did not come to the state in time.
     #[error("the machine is still {state}")]
     WaitTimeout {
@@ -96,8 +108,11 @@ pub enum Error {
         /// When it begins.
         start: Instant,
     },
-    /// More happened to a machine up to an instant than is walked through for one request.
-    #[error("more than {limit} things had happened to the machine by then")]
+    /// An interval ends before it begins.
+    #[error("the interval ends before it begins")]
+    InvalidInterval,
+    /// More happened up to an instant than is walked through for one request.
+    #[error("more than {limit} things had happened by then")]
     TooMuchHistory {
         /// The bound.
         limit: usize,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cloudm_domain::{
-    Cluster, ClusterId, FleetProgress, FleetState, Incarnation, Instant, Machine, MachineId, NewMachine, OperationId,
-    Outcome, Preset, Protection, Rate, Rules, Seed, Tags, WorldName,
+    Capacity, Cluster, ClusterId, FleetProgress, FleetState, Incarnation, Instant, Machine, MachineId, NewMachine,
+    OperationId, Outcome, Pool, Preset, Protection, Rate, Rules, Seed, Tags, WorldName,
 };
 
 use crate::idempotency::Answers;
@@ -36,7 +36,23 @@ pub(crate) fn view(preset: Preset, after: &str) -> WorldView {
     WorldView { now: world.clock.now(wall), world: Arc::new(world), wall }
 }
 
+/// Such a world, in which there is no room for machines of type `small` in region A.
+pub(crate) fn full_view(preset: Preset, after: &str) -> WorldView {
+    let (region_code, machine_type) = ("A".parse().unwrap(), "small".parse().unwrap());
+    let pool = Pool { region_code, machine_type, size: 0, refills: Vec::new() };
+    let view = view(preset, after);
+    let capacity = Capacity::new(vec![pool], false).unwrap();
+    WorldView { world: Arc::new(World { capacity, ..World::clone(&view.world) }), ..view }
+}
+
 /// The port of such a world.
+pub(crate) fn full_world(preset: Preset, after: &'static str) -> MockWorldStore {
+    let mut store = MockWorldStore::new();
+    store.expect_read().returning(move || Ok(full_view(preset, after)));
+    store
+}
+
+/// The port of a world of this preset, so long after its start.
 pub(crate) fn world_of(preset: Preset, after: &'static str) -> MockWorldStore {
     let mut store = MockWorldStore::new();
     store.expect_read().returning(move || Ok(view(preset, after)));

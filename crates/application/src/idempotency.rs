@@ -127,7 +127,9 @@ impl Stop {
             CommitError::KeyTaken => Self::KeyTaken,
             CommitError::Store(error) => error.into(),
             CommitError::NameTaken => Error::NameTaken.into(),
-            CommitError::Conflict | CommitError::IdUsed | CommitError::NoCluster => Error::Contention.into(),
+            CommitError::Conflict | CommitError::IdUsed | CommitError::NoCluster | CommitError::NoPlace => {
+                Error::Contention.into()
+            }
         }
     }
 }

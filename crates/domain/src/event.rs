@@ -42,6 +42,28 @@ pub enum Change {
     DeleteRequested,
     /// It entered a state.
     Entered(Entered),
+    /// The world refused what a client asked of it. It stays as it is, but its next draw is another one.
+    Refused {
+        /// What was asked.
+        cause: Cause,
+        /// Why it was refused.
+        why: WorldRefusal,
+    },
+    /// The world refused to make it. This is its only event, and it never was: it is as one that was forgotten at once.
+    CreationRefused {
+        /// What it was to be.
+        created: Box<Created>,
+        /// Why it was refused.
+        why: WorldRefusal,
+    },
+}
+
+crate::lifecycle::codes! {
+    /// Why the world refuses what would be possible otherwise.
+    WorldRefusal {
+        /// The pool of the machine's type in its region has no place left.
+        InsufficientCapacity = 1 "INSUFFICIENT_CAPACITY",
+    }
 }
 
 /// The first event of a machine.
@@ -93,6 +115,8 @@ crate::lifecycle::codes! {
         DeleteRequested = 3 "DELETE_REQUESTED",
         /// It entered a state.
         StateEntered = 4 "STATE_ENTERED",
+        /// The world refused what was asked of it, or to make it.
+        Refused = 5 "REFUSED",
     }
 }
 
@@ -104,6 +128,7 @@ impl Change {
             Self::Edited { .. } => EventKind::Edited,
             Self::DeleteRequested => EventKind::DeleteRequested,
             Self::Entered(_) => EventKind::StateEntered,
+            Self::Refused { .. } | Self::CreationRefused { .. } => EventKind::Refused,
         }
     }
 
@@ -117,6 +142,11 @@ impl Change {
             to: data.in_progress.as_ref().map_or(data.state, |change| change.to),
             next: data.next,
         }))
+    }
+
+    /// Whether it is the first event of a machine, and no other.
+    pub const fn begins(&self) -> bool {
+        matches!(self, Self::Created(_) | Self::CreationRefused { .. })
     }
 }
 
@@ -161,7 +191,11 @@ pub fn fold<'a>(events: impl IntoIterator<Item = &'a MachineEvent>) -> Result<Ma
 }
 
 fn begin(event: &MachineEvent) -> Result<Machine, FoldError> {
-    let Change::Created(created) = &event.change else { return Err(FoldError::Creation) };
+    let (created, is_made) = match &event.change {
+        Change::Created(created) => (created, true),
+        Change::CreationRefused { created, .. } => (created, false),
+        _ => return Err(FoldError::Creation),
+    };
     if event.version != 1 {
         return Err(FoldError::OutOfOrder { version: event.version });
     }
@@ -173,13 +207,19 @@ fn begin(event: &MachineEvent) -> Result<Machine, FoldError> {
         machine_type: created.machine_type,
         tags: created.tags,
         protection: created.protection,
-        state: MachineState::Provisioning,
+        state: if is_made { MachineState::Provisioning } else { MachineState::Terminated },
         state_changed_at: event.at,
-        in_progress: Some(InProgress { cause: Cause::Create, from: None, to: created.to, machine_type: None }),
-        next: created.next,
+        in_progress: is_made.then_some(InProgress {
+            cause: Cause::Create,
+            from: None,
+            to: created.to,
+            machine_type: None,
+        }),
+        next: if is_made { created.next } else { Some(Step { at: event.at, kind: StepKind::Forget }) },
         reason: None,
-        deleted: false,
+        deleted: !is_made,
         ordinal: 1,
+        attempt: 0,
         version: 1,
         created_at: event.at,
         updated_at: event.at,
@@ -201,7 +241,7 @@ impl Machine {
         if event.machine != self.id || event.version != self.version + 1 || event.at < self.updated_at {
             return Err(FoldError::OutOfOrder { version: event.version });
         }
-        if matches!(event.change, Change::Created(_)) {
+        if event.change.begins() {
             return Err(FoldError::Creation);
         }
         let mut data = MachineData::clone(self);
@@ -222,7 +262,8 @@ impl MachineData {
         self.version += 1;
         self.updated_at = at;
         match change {
-            Change::Created(_) => {}
+            Change::Created(_) | Change::CreationRefused { .. } => {}
+            Change::Refused { .. } => self.attempt = self.attempt.saturating_add(1),
             Change::Edited { name, tags, protection } => {
                 name.clone_into_place(&mut self.name);
                 tags.clone_into_place(&mut self.tags);
@@ -257,6 +298,7 @@ impl MachineData {
         self.next = entered.next;
         self.reason = entered.reason;
         self.ordinal += 1;
+        self.attempt = 0;
     }
 }
 

@@ -92,6 +92,8 @@ crate::lifecycle::codes! {
         SettleLimit = 17 "SETTLE_LIMIT",
         /// Others changed it each time.
         Contention = 18 "CONTENTION",
+        /// The pool of its type in its region has no place left.
+        InsufficientCapacity = 20 "INSUFFICIENT_CAPACITY",
         /// Of the operation itself: machines were made in the cluster meanwhile, which stays.
         ClusterNotEmpty = 19 "CLUSTER_NOT_EMPTY",
     }

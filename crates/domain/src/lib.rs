@@ -99,6 +99,7 @@
 //!    it.
 
 mod behaviour;
+mod capacity;
 mod catalogue;
 mod clock;
 mod cluster;
@@ -114,18 +115,20 @@ mod name;
 mod preset;
 mod request;
 mod rules;
+mod scorecard;
 mod seed;
 mod selector;
 mod settle;
 mod time;
 
 pub use behaviour::{Behaviour, InvalidBehaviour, InvalidOdds, Odds, Timing};
+pub use capacity::{Capacity, InvalidCapacity, PlaceAsked, Pool, PoolSizes, Refill};
 pub use catalogue::{Catalogue, InvalidCatalogue, MachineType, Region};
 pub use clock::{Clock, InvalidRate, Rate, WallMillis};
 pub use cluster::{Cluster, ClusterEdit};
 pub use distribution::{Bounds, Distribution, InvalidDistribution};
 pub use draw::{Draw, DrawName, Draws, Purpose};
-pub use event::{Change, Created, Entered, EventKind, FoldError, MachineEvent, fold};
+pub use event::{Change, Created, Entered, EventKind, FoldError, MachineEvent, WorldRefusal, fold};
 pub use fleet::{FleetKind, FleetOutcome, FleetProgress, FleetState};
 pub use id::{ClusterId, IdBytes, Incarnation, InvalidId, MachineId, OperationId};
 pub use lifecycle::{
@@ -140,6 +143,7 @@ pub use name::{Code, InvalidTags, InvalidText, Name, NameTemplate, Tag, Tags, Wo
 pub use preset::Preset;
 pub use request::{Command, Edit, Refusal, Request};
 pub use rules::{NotLater, Rules, Timeline};
+pub use scorecard::{Asked, Latency, ScoreKeeper, Scorecard, Shortage};
 pub use seed::{InvalidSeed, Seed};
 pub use selector::{ClusterRef, InvalidOrder, InvalidSelector, NamePattern, Order, OrderKey, Selector, SelectorField};
 pub use settle::TooManySteps;

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use crate::event::{Change, MachineEvent};
+use crate::event::{Change, Created, MachineEvent, WorldRefusal};
 use crate::id::{ClusterId, MachineId};
 use crate::lifecycle::{Cause, MachineState, Operation};
 use crate::name::{Code, Name, Tags};
@@ -142,12 +142,21 @@ pub struct MachineData {
     pub deleted: bool,
     /// How many states it has entered.
     pub ordinal: u32,
+    /// How often the world refused what was asked of it since it entered that state.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
+    pub attempt: u32,
     /// How many events it has had.
     pub version: u64,
     /// When it was created.
     pub created_at: Instant,
     /// When its last event happened.
     pub updated_at: Instant,
+}
+
+#[cfg(feature = "serde")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Data that no machine can have.
@@ -193,8 +202,8 @@ impl MachineData {
             "its next step does not fit its state"
         } else if self.next.is_some_and(|step| step.at < self.state_changed_at) {
             "its next step comes after its state"
-        } else if self.ordinal == 0 || self.version < u64::from(self.ordinal) {
-            "each state it entered was an event, its creation the first"
+        } else if self.ordinal == 0 || self.version < u64::from(self.ordinal) + u64::from(self.attempt) {
+            "each state it entered and each refusal was an event, its creation the first"
         } else if self.created_at > self.state_changed_at || self.state_changed_at > self.updated_at {
             "its instants are in order"
         } else {
@@ -265,6 +274,7 @@ impl Machine {
             reason: None,
             deleted: false,
             ordinal: 1,
+            attempt: 0,
             version: 1,
             created_at: now,
             updated_at: now,
@@ -275,6 +285,20 @@ impl Machine {
         outcome.events.insert(0, created);
         outcome.changed = true;
         outcome
+    }
+
+    /// The event of a creation at `now` that the world refuses.
+    pub fn refuse_creation(new: NewMachine, now: Instant, why: WorldRefusal) -> MachineEvent {
+        let created = Box::new(Created {
+            cluster_id: new.cluster_id,
+            name: new.name,
+            machine_type: new.machine_type,
+            tags: new.tags,
+            protection: new.protection,
+            to: if new.start { MachineState::Running } else { MachineState::Stopped },
+            next: None,
+        });
+        MachineEvent { machine: new.id, version: 1, at: now, change: Change::CreationRefused { created, why } }
     }
 
     /// When the active state it is in ends; none at rest, or where it is stuck.

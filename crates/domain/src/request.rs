@@ -1,7 +1,7 @@
 //! Commands: what a client asks of a machine, and how the machine decides.
 
-use crate::event::{Change, Entered};
-use crate::lifecycle::{self, MachineState, Operation};
+use crate::event::{Change, Entered, WorldRefusal};
+use crate::lifecycle::{self, Cause, MachineState, Operation};
 use crate::machine::{InProgress, Machine, Outcome};
 use crate::name::{Code, Name, Tags};
 use crate::rules::Rules;
@@ -140,6 +140,16 @@ impl Machine {
     /// When the operation is not possible now.
     pub fn request(self, request: &Request, now: Instant, rules: &Rules) -> Result<Outcome, Refusal> {
         self.command(now, rules, |machine| machine.decide(request))
+    }
+
+    /// Lets the world refuse what was asked of it. It stays in its state, with what is due there.
+    ///
+    /// `changed` of the outcome is true: its next draw is another one.
+    pub fn refuse(self, cause: Cause, why: WorldRefusal, now: Instant, rules: &Rules) -> Outcome {
+        let now = now.max(self.updated_at);
+        let Outcome { mut machine, mut events, .. } = self.settle(now, rules);
+        events.push(machine.happen(now, Change::Refused { cause, why }));
+        Outcome { machine, events, changed: true }
     }
 
     /// Ends the machine and forgets it once it is TERMINATED; one that already is, now.

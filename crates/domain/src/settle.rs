@@ -98,7 +98,7 @@ impl Machine {
     pub(crate) fn enter(&mut self, at: Instant, mut entered: Entered, rules: &Rules) -> MachineEvent {
         entered.reason = reason(entered.cause, self.state, entered.state);
         entered.machine_type = entered.machine_type.filter(|_| entered.state == MachineState::Updating);
-        entered.next = next_step(self, self.ordinal + 1, at, entered.state, rules);
+        entered.next = next_step(self, (self.ordinal + 1, self.attempt), at, entered.state, rules);
         self.happen(at, Change::Entered(entered))
     }
 }
@@ -106,7 +106,7 @@ impl Machine {
 impl MachineData {
     /// What happens next to a machine that has just entered its state.
     pub(crate) fn draw_next(&self, rules: &Rules) -> Option<Step> {
-        next_step(self, self.ordinal, self.state_changed_at, self.state, rules)
+        next_step(self, (self.ordinal, 0), self.state_changed_at, self.state, rules)
     }
 }
 
@@ -121,11 +121,17 @@ fn reason(cause: Cause, from: MachineState, state: MachineState) -> Option<Reaso
     }
 }
 
-/// What happens by itself to a machine that enters `state` at `at`, by the rules of that instant.
-fn next_step(machine: &MachineData, ordinal: u32, at: Instant, state: MachineState, rules: &Rules) -> Option<Step> {
+/// What happens by itself to a machine that enters `state` at `at`, after so many refusals, by the rules of that instant.
+fn next_step(
+    machine: &MachineData,
+    (ordinal, attempt): (u32, u32),
+    at: Instant,
+    state: MachineState,
+    rules: &Rules,
+) -> Option<Step> {
     let behaviour = rules.behaviour.at(at);
     let after = |span: Span, kind| Some(Step { at: at.plus(span), kind });
-    let draw = || rules.draws.draw(&DrawName { machine: machine.id, ordinal, purpose: Purpose::NextStep, attempt: 0 });
+    let draw = || rules.draws.draw(&DrawName { machine: machine.id, ordinal, purpose: Purpose::NextStep, attempt });
     match state {
         MachineState::Running => {
             let mean = behaviour.mean_time_between_failures?;

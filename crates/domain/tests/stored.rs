@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use cloudm_domain::{
     Behaviour, Bounds, Cause, Change, Clock, ClusterId, Code, Created, Distribution, Entered, Instant, Machine,
     MachineData, MachineEvent, MachineId, MachineState, Name, NewMachine, Odds, Outcome, Preset, Protection, Rate,
-    Reason, Rules, Seed, Span, Step, StepKind, Tag, Tags, Timeline,
+    Reason, Rules, Seed, Span, Step, StepKind, Tag, Tags, Timeline, WorldRefusal,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -43,7 +43,7 @@ fn step() -> Option<Step> {
 
 /// One of each change, and the bytes in which the embedded store keeps it. These bytes are in users' files: they never
 /// change, and a new kind of change comes after the last.
-fn changes() -> [(Change, &'static [u8]); 4] {
+fn changes() -> [(Change, &'static [u8]); 6] {
     let created = Created {
         cluster_id: ClusterId::from_bytes([1; 12]),
         name: "a".parse().unwrap(),
@@ -61,11 +61,12 @@ fn changes() -> [(Change, &'static [u8]); 4] {
         reason: Some(Reason::Crashed),
         machine_type: Some("l".parse().unwrap()),
     };
+    let why = WorldRefusal::InsufficientCapacity;
     let edited =
         Change::Edited { name: Some("b".parse().unwrap()), tags: None, protection: Some(Protection::default()) };
     [
         (
-            Change::Created(Box::new(created)),
+            Change::Created(Box::new(created.clone())),
             &[
                 0, 24, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49,
                 1, 97, 1, 115, 1, 1, 116, 1, 0, 2, 1, 208, 15, 0,
@@ -74,6 +75,14 @@ fn changes() -> [(Change, &'static [u8]); 4] {
         (edited, &[1, 1, 1, 98, 0, 1, 0, 0]),
         (Change::DeleteRequested, &[2]),
         (Change::Entered(entered), &[3, 9, 5, 4, 0, 1, 1, 1, 1, 108]),
+        (Change::Refused { cause: Cause::Start, why }, &[4, 0, 0]),
+        (
+            Change::CreationRefused { created: Box::new(Created { next: None, ..created }), why },
+            &[
+                5, 24, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49, 48, 49,
+                1, 97, 1, 115, 1, 1, 116, 1, 0, 2, 0, 0,
+            ],
+        ),
     ]
 }
 
@@ -114,6 +123,9 @@ fn stored_codes_keep_their_places() {
     for cause in Cause::ALL {
         assert_eq!(postcard::to_allocvec(cause).unwrap(), [cause.number() - 1]);
     }
+    for why in WorldRefusal::ALL {
+        assert_eq!(postcard::to_allocvec(why).unwrap(), [why.number() - 1]);
+    }
     for reason in Reason::ALL {
         assert_eq!(postcard::to_allocvec(reason).unwrap(), [reason.number() - 1]);
     }
@@ -124,7 +136,10 @@ fn a_machine_is_read_as_it_was_written() {
     let rules = Rules::new(Seed::new(1).unwrap(), Preset::Flaky.behaviour());
     let created = Machine::create(web(), Instant::DEFAULT_START, &rules).machine;
     let running = created.clone().settle(Instant::DEFAULT_START.plus(Span::from_secs(600)), &rules).machine;
-    for machine in [created, running] {
+    let at = running.updated_at;
+    let refused = running.clone().refuse(Cause::Stop, WorldRefusal::InsufficientCapacity, at, &rules).machine;
+    assert_eq!(refused.attempt, 1);
+    for machine in [created, running, refused] {
         let data = MachineData::from(machine.clone());
         in_json(&data);
         assert_eq!(Machine::try_from(data), Ok(machine));

@@ -275,6 +275,15 @@ where
     Option::<T>::deserialize(json).map(|value| Some(value.unwrap_or_default()))
 }
 
+/// For a field of a merge patch that has no value of its own to go back to: absent is no change, null takes it away.
+pub(crate) fn or_none<'de, T, D>(json: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(json).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -342,6 +342,19 @@ parameters! {
 }
 
 parameters! {
+    /// An interval, and how many machines are wanted in it.
+    IntervalParams => {
+        let instant = || Schema::from(text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build());
+        let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(1_000_000_000));
+        vec![
+            query("from", "Where the interval begins; at the world's start where it is not said.", instant()),
+            query("to", "Where it ends; now where it is not said.", instant()),
+            query("fewer_than", "How many machines are wanted RUNNING.", Schema::from(number.build())),
+        ]
+    }
+}
+
+parameters! {
     /// The operation to ask of a machine.
     ActionParams => {
         let operations: Vec<_> = cloudm_domain::Operation::ALL.iter().map(|operation| operation.code()).collect();

@@ -29,6 +29,9 @@ impl From<Error> for Problem {
             Error::InvalidBehaviour(mistakes) => {
                 Self::new(Code::InvalidBehaviour, detail).because(crate::behaviour::mistakes(&mistakes))
             }
+            Error::InsufficientCapacity { region_code, machine_type } => Self::new(Code::InsufficientCapacity, detail)
+                .with("region_code", region_code.as_str())
+                .with("machine_type", machine_type.as_str()),
             other => Self::new(code(&other), detail),
         };
         problem.retry_after(retry_after)
@@ -56,7 +59,10 @@ fn code(error: &Error) -> Code {
         Error::BeforeHistory { .. } => Code::BeforeHistory,
         Error::TooMuchHistory { .. } => Code::TooMuchHistory,
         Error::EndOfTime => Code::EndOfTime,
+        Error::InvalidInterval => Code::InvalidParameter,
         Error::InvalidBehaviour(_) => Code::InvalidBehaviour,
+        Error::InvalidCapacity(_) => Code::InvalidCapacity,
+        Error::InsufficientCapacity { .. } => Code::InsufficientCapacity,
         Error::ClusterNotEmpty => Code::ClusterNotEmpty,
         Error::TooManyClusters => Code::TooManyClusters,
         Error::UnknownRegion(_) => Code::UnknownRegion,

@@ -6,7 +6,7 @@ use cloudm_application::EventListQuery;
 use cloudm_application::ports::{Position, PositionedEvent};
 use cloudm_domain::{
     Cause, Change, ClusterId, Code, Created, Entered, EventKind, Instant, MachineId, MachineState, Protection,
-    Selector, Step, Tags,
+    Selector, Step, Tags, WorldRefusal,
 };
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
@@ -64,7 +64,7 @@ pub(crate) struct EventBody<'a> {
     #[serde(serialize_with = "shape::shown_some", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MachineStateCode, required = false, example = "STOPPING")]
     state: Option<MachineState>,
-    /// What brought the state about.
+    /// What brought the state about, or was asked and refused.
     #[serde(serialize_with = "shape::shown_some", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = CauseCode, required = false, example = "STOP")]
     cause: Option<Cause>,
@@ -80,7 +80,11 @@ pub(crate) struct EventBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = StateReasonBody, required = false)]
     state_reason: Option<StateReasonBody>,
-    /// The cluster of a machine that was made.
+    /// Why the world refused what was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = RefusalBody, required = false)]
+    refusal: Option<RefusalBody>,
+    /// The cluster of a machine that was made, or was to be.
     #[serde(serialize_with = "shape::shown_some", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "70dbd8809c404bf3976680b0")]
     cluster_id: Option<ClusterId>,
@@ -100,6 +104,27 @@ pub(crate) struct EventBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ProtectionBody, required = false)]
     protection: Option<ProtectionBody>,
+}
+
+/// Why the world refused what was asked.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refusal)]
+pub(crate) struct RefusalBody {
+    /// The reason, for programs.
+    #[schema(example = "INSUFFICIENT_CAPACITY")]
+    code: &'static str,
+    /// The reason, for people.
+    #[schema(example = "The pool of the machine's type in its region has no place left.")]
+    message: &'static str,
+}
+
+impl From<WorldRefusal> for RefusalBody {
+    fn from(why: WorldRefusal) -> Self {
+        let message = match why {
+            WorldRefusal::InsufficientCapacity => "The pool of the machine's type in its region has no place left.",
+        };
+        Self { code: why.code(), message }
+    }
 }
 
 fn tags<S: serde::Serializer>(tags: &Option<&Tags>, json: S) -> Result<S::Ok, S::Error> {
@@ -122,6 +147,7 @@ impl<'a> From<&'a PositionedEvent> for EventBody<'a> {
             to: None,
             due_at: None,
             state_reason: None,
+            refusal: None,
             cluster_id: None,
             name: None,
             machine_type: None,
@@ -132,6 +158,8 @@ impl<'a> From<&'a PositionedEvent> for EventBody<'a> {
             Change::Created(created) => plain.created(created),
             Change::Entered(entered) => plain.entered(entered),
             Change::DeleteRequested => plain,
+            Change::Refused { cause, why } => plain.refused(*cause, *why),
+            Change::CreationRefused { created, why } => plain.refused(Cause::Create, *why).of(created),
             Change::Edited { name, tags, protection } => Self {
                 name: name.as_ref().map(|name| name.as_str()),
                 tags: tags.as_ref(),
@@ -149,6 +177,17 @@ impl<'a> EventBody<'a> {
             cause: Some(Cause::Create),
             to: Some(created.to),
             due_at: due_at(MachineState::Provisioning, created.next),
+            ..self.of(created)
+        }
+    }
+
+    fn refused(self, cause: Cause, why: WorldRefusal) -> Self {
+        Self { cause: Some(cause), refusal: Some(why.into()), ..self }
+    }
+
+    /// With what the machine is made of, or was to be.
+    fn of(self, created: &'a Created) -> Self {
+        Self {
             cluster_id: Some(created.cluster_id),
             name: Some(created.name.as_str()),
             machine_type: Some(&created.machine_type),

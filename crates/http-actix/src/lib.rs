@@ -13,6 +13,7 @@ mod answer;
 mod around;
 mod behaviour;
 mod body;
+mod capacity;
 mod clock;
 mod clusters;
 mod codes;
@@ -34,6 +35,7 @@ mod presets;
 mod problem;
 mod query;
 mod request_id;
+mod scorecard;
 mod shape;
 mod site_constants;
 mod stats;
@@ -182,8 +184,12 @@ fn simulation(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) 
         .service(clock::run_until_idle)
         .service(behaviour::get_behaviour)
         .service(behaviour::put_behaviour)
+        .service(capacity::get_capacity)
+        .service(capacity::put_capacity)
+        .service(capacity::edit_capacity)
         .service(presets::list_presets)
-        .service(digest::get_digest);
+        .service(digest::get_digest)
+        .service(scorecard::get_scorecard);
 }
 
 /// The routes of the simulated cloud of one world.

@@ -108,7 +108,7 @@ fn of_any_world() -> Vec<Server> {
     ]
 }
 
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 11] = [
     ("site", "Regions, machine types, states and operations."),
     ("clusters", "Named groups of machines."),
     ("machines", "Machines and what can be asked of them."),
@@ -118,6 +118,7 @@ const TAGS: [(&str, &str); 10] = [
     ("worlds", "Clouds side by side, each with its own time, behaviour and history."),
     ("clock", "The time of a world, which is its user's."),
     ("behaviour", "How long things take in a world, and how often they go wrong."),
+    ("capacity", "How many machines a world has room for."),
     ("health", "For whoever watches the server."),
 ];
 

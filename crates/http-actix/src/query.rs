@@ -72,9 +72,19 @@ impl Query {
         Ok(timeout)
     }
 
-    /// The instant at which to look.
-    pub(crate) fn at(&mut self) -> Result<Option<Instant>, Problem> {
-        self.one("at")?.map(|text| text.parse()).transpose().map_err(|why| invalid("at", why))
+    /// An instant.
+    pub(crate) fn instant(&mut self, name: &str) -> Result<Option<Instant>, Problem> {
+        self.one(name)?.map(|text| text.parse()).transpose().map_err(|why| invalid(name, why))
+    }
+
+    /// A whole number of machines, up to a billion.
+    pub(crate) fn number(&mut self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        let digits = (1..=10).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
+        match text.parse() {
+            Ok(number @ 0..=1_000_000_000) if digits => Ok(Some(number)),
+            _ => Err(invalid(name, "is a whole number from 0 to 1000000000")),
+        }
     }
 
     pub(crate) fn order(&mut self) -> Result<Order, Problem> {

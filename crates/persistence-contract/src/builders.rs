@@ -1,13 +1,15 @@
 //! Worlds, clusters, machines and commits to try a store with.
 
+use std::sync::Arc;
+
 use cloudm_application::ports::{
     Accepted, Commit, Cursor, Ending, EventQuery, FleetEntry, FleetOperation, FleetResult, FleetWork, KeptAnswer,
     Lease, MachineQuery, MachineWrite, NewWorld, Position, Runner, SortKey,
 };
 use cloudm_domain::{
-    Behaviour, Cluster, ClusterId, Command, Distribution, Edit, FleetOutcome, FleetProgress, FleetState, Incarnation,
-    Instant, Machine, MachineEvent, MachineId, NewMachine, OperationId, Order, OrderKey, Outcome, Preset, Protection,
-    Rate, Rules, Seed, Selector, Span, Tags, Timing, WallMillis,
+    Behaviour, Capacity, Cluster, ClusterId, Command, Distribution, Edit, FleetOutcome, FleetProgress, FleetState,
+    Incarnation, Instant, Machine, MachineEvent, MachineId, NewMachine, OperationId, Order, OrderKey, Outcome, Pool,
+    PoolSizes, Preset, Protection, Rate, Rules, Seed, Selector, Span, Tags, Timing, WallMillis, WorldRefusal,
 };
 
 /// The instant at which everything is made unless told otherwise.
@@ -111,10 +113,26 @@ impl Draft {
         self
     }
 
+    /// The event of its creation where the world refuses it.
+    pub fn refused(self) -> MachineEvent {
+        Machine::refuse_creation(self.new, self.at, WorldRefusal::InsufficientCapacity)
+    }
+
     /// What its creation comes to.
     pub fn made(self, rules: &Rules) -> Outcome {
         Machine::create(self.new, self.at, rules)
     }
+}
+
+/// Pools of machines of type `small`, by regions.
+pub fn pools(sizes: &[(&str, u32)]) -> Option<Arc<PoolSizes>> {
+    let pool = |(region, size): &(&str, u32)| Pool {
+        region_code: region.parse().unwrap(),
+        machine_type: "small".parse().unwrap(),
+        size: *size,
+        refills: Vec::new(),
+    };
+    Capacity::new(sizes.iter().map(pool).collect(), false).unwrap().sizes(START).map(Arc::new)
 }
 
 /// What a command comes to.

@@ -13,7 +13,7 @@ use crate::{Fixture, Scene, assert_refused};
 
 async fn write(scene: &Scene<'_>, writes: Vec<MachineWrite>) -> Vec<Result<(), CommitError>> {
     let count = writes.len();
-    let written = scene.ports.machines.commit_all(writes).await.unwrap();
+    let written = scene.ports.machines.commit_all(writes, None).await.unwrap();
     assert_eq!(written.len(), count);
     written
 }
@@ -158,7 +158,7 @@ pub async fn a_call_has_a_bound(fixture: &dyn Fixture) {
     let web = scene.cluster("web").await;
     let one = made(draft(&web, "a").made(&scene.rules));
     let many = vec![one.clone(); MachineQuery::MAX_EXAMINED + 1];
-    scene.ports.machines.commit_all(many).await.unwrap_err();
+    scene.ports.machines.commit_all(many, None).await.unwrap_err();
     assert!(scene.history().await.is_empty());
     assert!(write(&scene, vec![one]).await[0].is_ok());
 }
@@ -181,7 +181,7 @@ pub async fn of_racing_calls_one_wins_each_machine(fixture: &dyn Fixture) {
         }
         let single = builders::update(&machine, touched(&machine, &scene.rules));
         async move {
-            let mut written = port.commit_all(writes).await.unwrap();
+            let mut written = port.commit_all(writes, None).await.unwrap();
             if racer % 2 == 1 {
                 written.reverse();
             }

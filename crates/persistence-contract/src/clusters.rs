@@ -12,7 +12,7 @@ use crate::race::{race, winners};
 use crate::{Fixture, Scene, assert_refused};
 
 fn update(cluster: &Cluster, name: &str) -> ClusterWrite {
-    ClusterWrite::Update { expected: cluster.version, cluster: renamed(cluster, name) }
+    ClusterWrite::Update { expected: cluster.version, cluster: renamed(cluster, name), sizes: None }
 }
 
 fn delete(cluster: &Cluster) -> ClusterWrite {
@@ -26,7 +26,7 @@ pub async fn a_cluster_is_read_as_it_was_written(fixture: &dyn Fixture) {
     assert_eq!(clusters.get(made.id).await.unwrap().as_deref(), Some(&made));
     let edit = ClusterEdit { name: Some("other".parse().unwrap()), region_code: Some("F".parse().unwrap()) };
     let edited = made.edit(&edit, after(90_001)).unwrap();
-    scene.write(ClusterWrite::Update { expected: 1, cluster: edited.clone() }).await.unwrap();
+    scene.write(ClusterWrite::Update { expected: 1, cluster: edited.clone(), sizes: None }).await.unwrap();
     assert_eq!(clusters.get(made.id).await.unwrap().as_deref(), Some(&edited));
     assert_eq!(clusters.find(&edited.name).await.unwrap().as_deref(), Some(&edited));
     assert_eq!(clusters.find(&made.name).await.unwrap(), None);
@@ -39,7 +39,7 @@ pub async fn a_deleted_cluster_is_remembered(fixture: &dyn Fixture) {
     let made = scene.cluster("web").await;
     let edit = ClusterEdit { name: Some("db".parse().unwrap()), region_code: Some("F".parse().unwrap()) };
     let edited = made.edit(&edit, after(10)).unwrap();
-    scene.write(ClusterWrite::Update { expected: 1, cluster: edited.clone() }).await.unwrap();
+    scene.write(ClusterWrite::Update { expected: 1, cluster: edited.clone(), sizes: None }).await.unwrap();
     assert_eq!(clusters.gone(made.id).await.unwrap(), None);
     let stale = ClusterWrite::Delete { id: made.id, expected: 1, at: after(20) };
     assert_refused!(scene.write(stale).await, ClusterCommitError::Conflict);
@@ -125,7 +125,7 @@ pub async fn a_name_is_unique(fixture: &dyn Fixture) {
     assert_refused!(scene.write(update(&db, "web")).await, ClusterCommitError::NameTaken);
     // A cluster does not stand in its own way.
     let moved = web.edit(&ClusterEdit { name: None, region_code: Some("B".parse().unwrap()) }, START).unwrap();
-    scene.write(ClusterWrite::Update { expected: 1, cluster: moved.clone() }).await.unwrap();
+    scene.write(ClusterWrite::Update { expected: 1, cluster: moved.clone(), sizes: None }).await.unwrap();
     // A name is free once its cluster has another, or is gone.
     scene.write(update(&moved, "web-2")).await.unwrap();
     scene.write(update(&db, "web")).await.unwrap();
@@ -301,7 +301,7 @@ pub async fn changes_are_checked_in_order(fixture: &dyn Fixture) {
     let (web, db) = (scene.cluster("web").await, scene.cluster("db").await);
     scene.machine(&web, "a").await;
     assert!(scene.ports.answers.keep(answer("used", FOREVER), 0).await.unwrap());
-    let stale_rename = ClusterWrite::Update { expected: 7, cluster: renamed(&db, "web") };
+    let stale_rename = ClusterWrite::Update { expected: 7, cluster: renamed(&db, "web"), sizes: None };
     let stale_deletion = ClusterWrite::Delete { id: web.id, expected: 7, at: START };
     for write in [stale_rename, stale_deletion] {
         let with_key = ClusterCommit { write: write.clone(), keep: Some(answer("used", FOREVER)) };
@@ -333,7 +333,7 @@ pub async fn a_refused_write_changes_nothing(fixture: &dyn Fixture) {
         ClusterWrite::Create(fresh.clone()),
         ClusterWrite::Create(web.clone()),
         update(&db, "web"),
-        ClusterWrite::Update { expected: 9, cluster: renamed(&web, "other") },
+        ClusterWrite::Update { expected: 9, cluster: renamed(&web, "other"), sizes: None },
         delete(&web),
     ];
     for write in writes {

@@ -98,7 +98,7 @@ pub async fn counts_follow_a_cluster(fixture: &dyn Fixture) {
     let machine = scene.machine(&web, "a").await;
     scene.machine(&db, "a").await;
     let other = renamed(&web, "other");
-    scene.write(ClusterWrite::Update { expected: 1, cluster: other }).await.unwrap();
+    scene.write(ClusterWrite::Update { expected: 1, cluster: other, sizes: None }).await.unwrap();
     assert_eq!(check(&scene.ports).await.len(), 2);
     let ended = scene.terminate(machine).await;
     assert_eq!(in_state(&check(&scene.ports).await, MachineState::Terminated), 1);
@@ -122,7 +122,7 @@ async fn work(scene: &Scene<'_>, number: &mut u8, writes: impl Iterator<Item = M
         let (id, lease) = (operation(*number).id, lease(1, 0, FOREVER));
         scene.ports.operations.accept(operation(*number), Some(lease), None).await.unwrap();
         let cursor = operation(*number).cursor;
-        let sent = FleetBatch { operation: id, lease, entries, cursor, ending: None };
+        let sent = FleetBatch { operation: id, lease, entries, cursor, ending: None, sizes: None };
         let worked = scene.ports.operations.work(sent.clone()).await.unwrap();
         // Sent again, what was written is not counted again.
         let written = sent.entries.iter().zip(&worked.entries).filter(|(_, taken)| taken.is_ok());
@@ -146,7 +146,7 @@ pub async fn counts_follow_whatever_is_written(fixture: &dyn Fixture) {
                     let _ = scene.commit(write.into()).await;
                 }
             }
-            1 => drop(scene.ports.machines.commit_all(writes.collect()).await.unwrap()),
+            1 => drop(scene.ports.machines.commit_all(writes.collect(), None).await.unwrap()),
             _ => work(&scene, &mut number, writes).await,
         }
         assert_eq!(check(&scene.ports).await, check(&chance.other).await);
@@ -169,7 +169,7 @@ pub async fn counts_are_right_after_a_crowd(fixture: &dyn Fixture) {
                 let _ = port.commit(create(made)).await;
                 let stop = changed(&machine, asked(&machine, Command::Stop, START, &rules));
                 let end = changed(&machine, terminated(&machine, &rules));
-                port.commit_all(vec![stop, end]).await.unwrap();
+                port.commit_all(vec![stop, end], None).await.unwrap();
             }
         }
     })
@@ -192,7 +192,7 @@ pub async fn counts_show_one_moment(fixture: &dyn Fixture) {
             let after: Vec<_> = machines.iter().map(|one| asked(one, command(), START, &rules)).collect();
             let next: Vec<Machine> = after.iter().map(|one| one.machine.clone()).collect();
             let writes = machines.iter().zip(after).map(|(before, after)| changed(before, after)).collect();
-            let written = port.commit_all(writes).await.unwrap();
+            let written = port.commit_all(writes, None).await.unwrap();
             assert!(written.iter().all(Result::is_ok), "{written:?}");
             machines = next;
         }

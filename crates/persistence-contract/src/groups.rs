@@ -121,7 +121,7 @@ pub async fn a_write_is_seen_by_the_next_read(fixture: &dyn Fixture) {
     })
     .await;
     let other = renamed(&web, "other");
-    scene.write(ClusterWrite::Update { expected: 1, cluster: other.clone() }).await.unwrap();
+    scene.write(ClusterWrite::Update { expected: 1, cluster: other.clone(), sizes: None }).await.unwrap();
     assert_eq!(*scene.ports.clusters.get(web.id).await.unwrap().unwrap(), other);
 }
 

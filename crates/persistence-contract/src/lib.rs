@@ -40,6 +40,7 @@ use cloudm_application::ports::{Entropy, Store, WallClock};
 pub mod answers;
 pub mod builders;
 pub mod bulk;
+pub mod capacity;
 mod chance;
 pub mod clusters;
 pub mod counts;
@@ -252,6 +253,20 @@ macro_rules! contract_suite {
             counts_show_one_moment,
             copies_of_a_world_count_their_own,
         );
+        $crate::scenarios!($fixture; capacity:
+            a_full_pool_refuses_and_what_is_given_back_is_taken_again,
+            a_machine_that_holds_a_place_asks_for_no_other,
+            a_place_is_checked_last,
+            of_racing_creations_as_many_win_as_there_are_places,
+            of_racing_starts_and_calls_as_many_win_as_there_are_places,
+            a_call_takes_the_places_that_there_are_in_order,
+            work_takes_the_places_that_there_are,
+            a_cluster_moves_whole_or_not_at_all,
+            a_move_that_races_with_creations_leaves_no_region_too_full,
+            a_refused_creation_is_an_event_and_uses_its_id,
+            of_racing_writes_of_an_id_one_wins,
+            a_refusal_is_kept_with_its_machine,
+        );
         $crate::scenarios!($fixture; bulk:
             many_writes_are_written_at_once,
             a_refused_write_stops_none,
@@ -330,6 +345,7 @@ mod tests {
         let files = [
             include_str!("answers.rs"),
             include_str!("bulk.rs"),
+            include_str!("capacity.rs"),
             include_str!("clusters.rs"),
             include_str!("counts.rs"),
             include_str!("due.rs"),

@@ -56,7 +56,7 @@ pub async fn a_machine_shows_its_cluster_as_it_is_now(fixture: &dyn Fixture) {
     let place = || async { scene.ports.machines.get(machine.id).await.unwrap().unwrap().cluster };
     assert_eq!(*place().await, web);
     let other = renamed(&web, "other");
-    scene.write(ClusterWrite::Update { expected: 1, cluster: other.clone() }).await.unwrap();
+    scene.write(ClusterWrite::Update { expected: 1, cluster: other.clone(), sizes: None }).await.unwrap();
     assert_eq!(*place().await, other);
 }
 

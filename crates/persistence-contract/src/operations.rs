@@ -76,6 +76,7 @@ pub async fn an_absent_operation_is_none(fixture: &dyn Fixture) {
         entries: Vec::new(),
         cursor: Cursor::Walked(None),
         ending: None,
+        sizes: None,
     };
     assert_refused!(operations.work(batch).await, WorkError::NotYours);
     assert_eq!(operations.purge(FOREVER, 10).await.unwrap(), 0);
@@ -357,7 +358,8 @@ pub async fn other_worlds_have_no_operation_of_this_one(fixture: &dyn Fixture) {
         decided(machine, FleetOutcome::Unchanged),
         decided(MachineId::from_bytes([2; 12]), FleetOutcome::Protected),
     ];
-    let batch = FleetBatch { operation: running.id, lease, entries, cursor: Cursor::Walked(None), ending: None };
+    let batch =
+        FleetBatch { operation: running.id, lease, entries, cursor: Cursor::Walked(None), ending: None, sizes: None };
     operations.work(batch).await.unwrap();
     let fork = |name: &str, number| ForkedWorld {
         name: name.parse().unwrap(),

@@ -73,7 +73,7 @@ async fn furnish(scene: &Scene<'_>) -> Vec<Part> {
     let web = scene.cluster("web").await;
     let db = scene.make_in("db", "F").await;
     let renamed = renamed(&db, "database");
-    scene.write(ClusterWrite::Update { expected: 1, cluster: renamed.clone() }).await.unwrap();
+    scene.write(ClusterWrite::Update { expected: 1, cluster: renamed.clone(), sizes: None }).await.unwrap();
     let gone = scene.cluster("gone").await;
     let running = scene.create(draft(&web, "a").tags(&["x", "y"]).made(&scene.rules)).await;
     let starting = scene.create(draft_at(&renamed, "b", after(7)).made(&scene.slow)).await;

@@ -150,7 +150,8 @@ pub async fn an_operation_goes_on_after_a_restart(fixture: &dyn Fixture) {
     let (ended, _) = scene.ports.operations.end(operation(2).id, ending(FOREVER)).await.unwrap().unwrap();
     let cursor = Cursor::Walked(Some(SortKey::of(&a, OrderKey::CreatedAt)));
     let stop = done(changed(&a, asked(&a, Command::Stop, START, &scene.rules)));
-    let batch = FleetBatch { operation: operation(1).id, lease: first, entries: vec![stop], cursor, ending: None };
+    let batch =
+        FleetBatch { operation: operation(1).id, lease: first, entries: vec![stop], cursor, ending: None, sizes: None };
     let running = scene.ports.operations.work(batch.clone()).await.unwrap().operation;
     let results = scene.ports.operations.results(running.id, None, 9).await.unwrap();
 

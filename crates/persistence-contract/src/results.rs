@@ -12,7 +12,7 @@ async fn decide(operations: &dyn OperationStore, number: u8, outcomes: &[FleetOu
     operations.accept(operation(number), Some(lease), None).await.unwrap();
     let entries: Vec<_> = outcomes.iter().enumerate().map(|(number, outcome)| decided(id(number), *outcome)).collect();
     let (cursor, ending) = (Cursor::Walked(None), expires_at.map(ending));
-    let batch = FleetBatch { operation: operation(number).id, lease, entries, cursor, ending };
+    let batch = FleetBatch { operation: operation(number).id, lease, entries, cursor, ending, sizes: None };
     operations.work(batch).await.unwrap();
 }
 

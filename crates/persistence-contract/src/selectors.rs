@@ -83,7 +83,7 @@ pub async fn a_region_is_that_of_the_cluster_now(fixture: &dyn Fixture) {
     assert_eq!((count("A").await, count("B").await), (1, 0));
     let edit = ClusterEdit { name: None, region_code: Some("B".parse().unwrap()) };
     let moved = web.edit(&edit, START).unwrap();
-    scene.write(ClusterWrite::Update { expected: 1, cluster: moved }).await.unwrap();
+    scene.write(ClusterWrite::Update { expected: 1, cluster: moved, sizes: None }).await.unwrap();
     assert_eq!((count("A").await, count("B").await), (0, 1));
 }
 

@@ -28,7 +28,14 @@ async fn run(scene: &Scene<'_>, number: u8) -> FleetOperation {
 
 /// Work after which the operation goes on at the first machine of all.
 fn batch(operation: &FleetOperation, entries: Vec<FleetEntry>) -> FleetBatch {
-    FleetBatch { operation: operation.id, lease: mine(), entries, cursor: Cursor::Walked(Some(first())), ending: None }
+    FleetBatch {
+        operation: operation.id,
+        lease: mine(),
+        entries,
+        cursor: Cursor::Walked(Some(first())),
+        ending: None,
+        sizes: None,
+    }
 }
 
 fn first() -> SortKey {

@@ -1,7 +1,7 @@
 //! Writes of machines, one or many, with their events.
 
 use cloudm_application::ports::{CommitError, MachineWrite};
-use cloudm_domain::{ClusterId, Machine, MachineId};
+use cloudm_domain::{ClusterId, Machine, MachineId, PoolSizes};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::counts::Deltas;
@@ -10,6 +10,7 @@ use crate::events::Appender;
 use crate::group::Group;
 use crate::held::Held;
 use crate::machine_row::version;
+use crate::places::Places;
 use crate::pool::offer_core;
 use crate::rows::Rows;
 use crate::{clusters, sql};
@@ -31,18 +32,25 @@ pub(crate) struct Bulk<'db> {
     /// The last cluster that was found: a batch is often made in one.
     cluster: Option<ClusterId>,
     writes: usize,
+    /// Who decides about places, where there is not room for any number.
+    places: Option<Places<'db>>,
 }
 
 /// Writes many; says what became of each, in their order.
-pub(crate) fn write_all(group: &Group<'_>, writes: &[MachineWrite]) -> Result<Vec<Taken>, DbError> {
-    let mut bulk = Bulk::new(group);
+pub(crate) fn write_all(
+    group: &Group<'_>,
+    writes: &[MachineWrite],
+    sizes: Option<&PoolSizes>,
+) -> Result<Vec<Taken>, DbError> {
+    let mut bulk = Bulk::new(group, sizes);
     let taken = writes.iter().map(|write| bulk.write(write)).collect::<Result<_, _>>()?;
     group.count(bulk.finish());
     Ok(taken)
 }
 
 impl<'db> Bulk<'db> {
-    pub(crate) fn new(db: &'db Connection) -> Self {
+    pub(crate) fn new(group: &'db Group<'db>, sizes: Option<&'db PoolSizes>) -> Self {
+        let db: &'db Connection = group;
         Self {
             db,
             rows: Rows::new(db),
@@ -52,6 +60,7 @@ impl<'db> Bulk<'db> {
             version: Held::new(db, sql::MACHINE_VERSION),
             cluster: None,
             writes: 0,
+            places: sizes.map(|sizes| Places::new(group, sizes)),
         }
     }
 
@@ -68,9 +77,9 @@ impl<'db> Bulk<'db> {
             return Ok(Err(torn().into()));
         }
         let taken = match (&write.before, &write.after) {
-            (None, None) => Err(torn().into()),
-            (None, Some(machine)) => self.create(machine)?,
-            (Some(old), Some(new)) => self.update(old, new)?,
+            (None, None) => self.refuse(write)?,
+            (None, Some(machine)) => self.create(machine, write)?,
+            (Some(old), Some(new)) => self.update(old, new, write)?,
             (Some(machine), None) if self.rows.delete(machine)? => Ok(()),
             (Some(_), None) => Err(CommitError::Conflict),
         };
@@ -80,12 +89,33 @@ impl<'db> Bulk<'db> {
         Ok(taken)
     }
 
-    fn create(&mut self, machine: &Machine) -> Result<Taken, DbError> {
-        if self.id_used.get()?.query_row([machine.id.as_bytes()], |row| row.get(0))? {
+    /// Takes it that a creation was refused.
+    fn refuse(&mut self, write: &MachineWrite) -> Result<Taken, DbError> {
+        let (Some(id), Some(created)) = (write.machine(), write.unmade()) else { return Ok(Err(torn().into())) };
+        self.check_new(id, created.cluster_id)
+    }
+
+    /// Fails where the id was used before, or the cluster does not exist.
+    fn check_new(&mut self, id: MachineId, cluster: ClusterId) -> Result<Taken, DbError> {
+        let used = self.id_used.get()?.query_row([id.as_bytes()], |row| row.get(0))?;
+        if used {
             return Ok(Err(CommitError::IdUsed));
         }
-        if !self.exists(machine.cluster_id)? {
-            return Ok(Err(CommitError::NoCluster));
+        Ok(if self.exists(cluster)? { Ok(()) } else { Err(CommitError::NoCluster) })
+    }
+
+    fn create(&mut self, machine: &Machine, write: &MachineWrite) -> Result<Taken, DbError> {
+        if let Err(refused) = self.check_new(machine.id, machine.cluster_id)? {
+            return Ok(Err(refused));
+        }
+        if self.places.is_some() {
+            // The name comes first.
+            if machine.holds_name() && self.holder(machine)?.is_some() {
+                return Ok(Err(CommitError::NameTaken));
+            }
+            if self.refuse_place(write)? {
+                return Ok(Err(CommitError::NoPlace));
+            }
         }
         // The id is free, so it is the name that may be taken.
         Ok(if self.rows.insert(machine)? { Ok(()) } else { Err(CommitError::NameTaken) })
@@ -98,7 +128,14 @@ impl<'db> Bulk<'db> {
         Ok(self.cluster.is_some())
     }
 
-    fn update(&mut self, old: &Machine, new: &Machine) -> Result<Taken, DbError> {
+    fn refuse_place(&mut self, write: &MachineWrite) -> Result<bool, DbError> {
+        match &mut self.places {
+            Some(places) => places.refuse(write, self.rows.pending()),
+            None => Ok(false),
+        }
+    }
+
+    fn update(&mut self, old: &Machine, new: &Machine, write: &MachineWrite) -> Result<Taken, DbError> {
         if (old.id, old.cluster_id, old.created_at) != (new.id, new.cluster_id, new.created_at) {
             let misused = DbError::Misused("a machine keeps its id, its cluster and its instant of creation");
             return Ok(Err(misused.into()));
@@ -111,6 +148,10 @@ impl<'db> Bulk<'db> {
             if self.holder(new)?.is_some_and(|holder| holder != new.id) {
                 return Ok(Err(CommitError::NameTaken));
             }
+        }
+        if self.refuse_place(write)? {
+            // The version comes before this, too.
+            return Ok(Err(if self.is_current(old)? { CommitError::NoPlace } else { CommitError::Conflict }));
         }
         Ok(if self.rows.update(old, new)? { Ok(()) } else { Err(CommitError::Conflict) })
     }

@@ -9,12 +9,12 @@ use cloudm_application::ports::{
 use cloudm_domain::{Cluster, ClusterId, Instant, Name};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use crate::answers;
 use crate::error::DbError;
+use crate::group::Group;
 use crate::machine_row::{Columns, version};
-use crate::sql;
 use crate::world::OpenWorld;
 use crate::writer::{Undo, millis};
+use crate::{answers, places, sql};
 
 /// The clusters of one world.
 pub(crate) struct Clusters(pub(crate) Arc<OpenWorld>);
@@ -115,7 +115,7 @@ fn id_used(db: &Connection, id: ClusterId) -> Result<bool, DbError> {
     Ok(db.prepare_cached(sql::CLUSTER_ID_USED)?.query_row([id.as_bytes()], |row| row.get(0))?)
 }
 
-fn write(db: &Connection, commit: &ClusterCommit, wall: u64) -> Result<(), ClusterCommitError> {
+fn write(db: &Group<'_>, commit: &ClusterCommit, wall: u64) -> Result<(), ClusterCommitError> {
     if let Some(answer) = &commit.keep
         && answers::is_kept(db, &answer.key, wall)?
     {
@@ -123,9 +123,15 @@ fn write(db: &Connection, commit: &ClusterCommit, wall: u64) -> Result<(), Clust
     }
     match &commit.write {
         ClusterWrite::Create(cluster) => create(db, cluster)?,
-        ClusterWrite::Update { expected, cluster } => {
+        ClusterWrite::Update { expected, cluster, sizes } => {
             check_version(db, cluster.id, *expected)?;
             check_name(db, cluster)?;
+            if let Some(sizes) = sizes
+                && let Some(before) = get(db, cluster.id)?
+                && let Some(full) = places::without_room(db, sizes, (cluster, &before))?
+            {
+                return Err(ClusterCommitError::NoPlace(full));
+            }
             put(db, sql::CLUSTER_UPDATE, cluster)?;
         }
         ClusterWrite::Delete { id, expected, at } => delete(db, *id, *expected, *at)?,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cloudm_application::ports::MachineCount;
-use cloudm_domain::{ClusterId, Code, Machine, MachineState};
+use cloudm_domain::{ClusterId, Code, Machine, MachineState, PoolSizes};
 use rusqlite::{Connection, params};
 
 use crate::error::DbError;
@@ -42,6 +42,32 @@ impl Deltas {
         for (kind, number) in others.0 {
             *self.0.entry(kind).or_default() += number;
         }
+    }
+
+    /// By how much they change the places that are held in a pool: by the regions that clusters have now.
+    pub(crate) fn held(
+        &self,
+        db: &Connection,
+        sizes: &PoolSizes,
+        (region, machine_type): &(Code, Code),
+    ) -> Result<i64, DbError> {
+        let mut held = 0;
+        for ((cluster, code, state), number) in &self.0 {
+            if code == machine_type && sizes.is_held_in(*state) {
+                let cluster = clusters::get(db, *cluster)?;
+                held += if cluster.is_some_and(|cluster| cluster.region_code == *region) { *number } else { 0 };
+            }
+        }
+        Ok(held)
+    }
+
+    /// By how much they change the places that machines of a type in a cluster hold.
+    pub(crate) fn held_in_cluster(&self, sizes: &PoolSizes, cluster: ClusterId, machine_type: &Code) -> i64 {
+        let held = self
+            .0
+            .iter()
+            .filter(|((of, code, state), _)| *of == cluster && code == machine_type && sizes.is_held_in(*state));
+        held.map(|(_, number)| number).sum()
     }
 
     /// Writes them, in the transaction of the machines.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::Deref;
 
+use cloudm_domain::{ClusterId, Code, PoolSizes};
 use rusqlite::Connection;
 
 use crate::counts::Deltas;
@@ -22,6 +23,16 @@ impl<'db> Group<'db> {
     /// Takes what a write changed of the counts, once all else of it is written.
     pub(crate) fn count(&self, deltas: Deltas) {
         self.counts.borrow_mut().add_all(deltas);
+    }
+
+    /// By how much what was taken changes the places that are held in a pool.
+    pub(crate) fn held(&self, sizes: &PoolSizes, pool: &(Code, Code)) -> Result<i64, DbError> {
+        self.counts.borrow().held(self.db, sizes, pool)
+    }
+
+    /// By how much it changes those that machines of a type in a cluster hold.
+    pub(crate) fn held_in_cluster(&self, sizes: &PoolSizes, cluster: ClusterId, machine_type: &Code) -> i64 {
+        self.counts.borrow().held_in_cluster(sizes, cluster, machine_type)
     }
 
     /// Writes what was taken.

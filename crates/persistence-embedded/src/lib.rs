@@ -46,6 +46,7 @@ mod machine_row;
 mod machines;
 mod operations;
 mod parts;
+mod places;
 mod pool;
 mod readers;
 mod results;

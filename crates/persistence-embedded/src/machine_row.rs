@@ -12,7 +12,7 @@ use rusqlite::types::ValueRef;
 use crate::error::DbError;
 
 /// The number of columns of a machine.
-pub(crate) const COLUMNS: usize = 21;
+pub(crate) const COLUMNS: usize = 22;
 
 /// The columns of a row, as the values that they must be.
 pub(crate) struct Columns<'a, 'statement>(pub(crate) &'a Row<'statement>);
@@ -161,6 +161,7 @@ fn read_with(columns: &Columns<'_, '_>, machine_type: Code, tags: Tags) -> Resul
         version: columns.number(18)?,
         created_at: columns.instant(19)?,
         updated_at: columns.instant(20)?,
+        attempt: columns.number(21)?,
     };
     Machine::try_from(data).map_err(|why| DbError::damaged("a machine", why))
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cloudm_application::ports::{
     Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, StoreError,
 };
-use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name};
+use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name, PoolSizes};
 use rusqlite::{Connection, Params, params};
 
 use crate::bulk::Bulk;
@@ -51,12 +51,17 @@ impl MachineStore for Machines {
         self.0.read_on_thread(|readers| readers.read(counts::all)).await
     }
 
-    async fn commit_all(&self, writes: Vec<MachineWrite>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
+    async fn commit_all(
+        &self,
+        writes: Vec<MachineWrite>,
+        sizes: Option<Arc<PoolSizes>>,
+    ) -> Result<Vec<Result<(), CommitError>>, StoreError> {
         if writes.len() > MachineQuery::MAX_EXAMINED {
             return Err(DbError::Misused("so many machines are not written at once").into());
         }
         let instant = writes.iter().flat_map(|write| &write.events).map(|event| event.at).max();
-        self.0.write(instant, Undo::Nothing, move |group| Ok(bulk::write_all(group, &writes)?)).await
+        let write = move |group: &Group<'_>| Ok(bulk::write_all(group, &writes, sizes.as_deref())?);
+        self.0.write(instant, Undo::Nothing, write).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
@@ -101,7 +106,7 @@ fn write(group: &Group<'_>, commit: &Commit, wall: u64) -> Result<(), CommitErro
     {
         return Err(CommitError::KeyTaken);
     }
-    let mut bulk = Bulk::new(group);
+    let mut bulk = Bulk::new(group, commit.sizes.as_deref());
     bulk.write(&commit.write)??;
     commit.keep.iter().try_for_each(|answer| answers::put(group, answer))?;
     group.count(bulk.finish());

@@ -187,7 +187,7 @@ fn run(db: &Connection, mut operation: FleetOperation) -> Result<FleetOperation,
 }
 
 fn work(group: &Group<'_>, mut operation: FleetOperation, batch: &FleetBatch) -> Result<FleetWorked, DbError> {
-    let mut bulk = Bulk::new(group);
+    let mut bulk = Bulk::new(group, batch.sizes.as_deref());
     let mut results = Results::new(group, number(&operation)?, &batch.entries)?;
     let mut entries: Vec<Taken> = Vec::with_capacity(batch.entries.len());
     for entry in &batch.entries {

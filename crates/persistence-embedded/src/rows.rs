@@ -36,6 +36,11 @@ impl<'db> Rows<'db> {
         }
     }
 
+    /// What is to be written for the rows so far.
+    pub(crate) fn pending(&self) -> &Deltas {
+        &self.counts
+    }
+
     /// Ends it; gives what is to be written for all rows at once.
     pub(crate) fn finish(self) -> Deltas {
         self.counts
@@ -67,6 +72,7 @@ impl<'db> Rows<'db> {
             millis(machine.created_at),
             millis(machine.updated_at),
             machine.holds_name(),
+            machine.attempt,
         ])?;
         if inserted == 0 {
             return Ok(false);
@@ -98,6 +104,7 @@ impl<'db> Rows<'db> {
             new.ordinal,
             version(new.version)?,
             millis(new.updated_at),
+            new.attempt,
         ])?;
         if updated == 0 {
             return Ok(false);

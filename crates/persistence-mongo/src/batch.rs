@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloudm_application::ports::{MachineWrite, StoreError};
-use cloudm_domain::OperationId;
+use cloudm_domain::{OperationId, PoolSizes};
 use mongodb::bson::raw::{CString, RawArrayBuf};
 use mongodb::bson::{DateTime, RawDocumentBuf, rawdoc, serialize_to_raw_document_buf};
 use mongodb::error::Error;
@@ -25,6 +25,7 @@ use crate::found::{Place, named};
 use crate::machine_doc::MachineDoc;
 use crate::numbers::Numbers;
 use crate::plan::{Change, Plan};
+use crate::room::is_asked_for;
 use crate::transaction::Stop;
 use crate::world::OpenWorld;
 use crate::{collections, counting, guards};
@@ -142,18 +143,24 @@ impl Batch {
 /// `WriteConflict`.
 const CONFLICT: i32 = 112;
 
-/// The turns of those who give names there, in one process.
-pub(crate) async fn turns<'w>(
-    world: &'w OpenWorld,
-    writes: impl Iterator<Item = &MachineWrite>,
-) -> Vec<MutexGuard<'w, ()>> {
+/// The turns of those who take places and give names there, in one process.
+pub(crate) async fn turns<'w, 'a>(
+    world: &'w Arc<OpenWorld>,
+    sizes: Option<&PoolSizes>,
+    writes: impl Iterator<Item = &'a MachineWrite> + Clone,
+) -> Result<Vec<MutexGuard<'w, ()>>, StoreError> {
     let turns = &world.guard_turns;
     let turn = |(cluster, name): Place<'_>| guards::turn(cluster, name, turns.len());
+    let places = writes.clone();
     let wanted: BTreeSet<_> = writes.filter_map(named).map(turn).collect();
-    let mut taken = Vec::with_capacity(wanted.len());
+    let mut taken = Vec::with_capacity(wanted.len() + 1);
+    if sizes.is_some_and(|sizes| is_asked_for(sizes, places)) {
+        counting::begin(world).await?;
+        taken.push(world.place_turn.lock().await);
+    }
     // In one order, so that nobody waits in a circle.
     for turn in wanted {
         taken.push(turns[turn].lock().await);
     }
-    taken
+    Ok(taken)
 }

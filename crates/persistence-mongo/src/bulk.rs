@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{CommitError, MachineQuery, MachineWrite, StoreError};
+use cloudm_domain::PoolSizes;
 use mongodb::ClientSession;
 use mongodb::bson::DateTime;
 use mongodb::error::Error;
@@ -23,6 +24,7 @@ type Answers = Vec<Result<(), Refused>>;
 pub(crate) async fn commit_all(
     world: &Arc<OpenWorld>,
     mut writes: Vec<MachineWrite>,
+    sizes: Option<Arc<PoolSizes>>,
 ) -> Result<Vec<Result<(), CommitError>>, StoreError> {
     if writes.len() > MachineQuery::MAX_EXAMINED {
         return Err(StoreError::Failed("there are too many writes for one call".into()));
@@ -32,8 +34,9 @@ pub(crate) async fn commit_all(
     while !writes.is_empty() {
         let rest = writes.split_off(writes.len().min(AT_ONCE));
         let some = std::mem::replace(&mut writes, rest);
-        let _turns = turns(world, some.iter()).await;
-        let bulk = Bulk { batch: Batch::new(world.clone()), writes: some, answers: Mutex::default() };
+        let _turns = turns(world, sizes.as_deref(), some.iter()).await?;
+        let batch = Batch::new(world.clone());
+        let bulk = Bulk { batch, writes: some, sizes: sizes.clone(), answers: Mutex::default() };
         answers.extend(world.write(bulk).await?);
     }
     Ok(answers.into_iter().map(|answer| answer.map_err(CommitError::from)).collect())
@@ -48,6 +51,7 @@ pub(crate) fn check_whole<'a>(writes: impl IntoIterator<Item = &'a MachineWrite>
 struct Bulk {
     batch: Batch,
     writes: Vec<MachineWrite>,
+    sizes: Option<Arc<PoolSizes>>,
     /// Those of the last attempt.
     answers: Mutex<Answers>,
 }
@@ -59,7 +63,8 @@ impl Work for Bulk {
 
     async fn run(&self, session: &mut ClientSession) -> Result<Answers, Stop<StoreError>> {
         let asked: Vec<_> = self.writes.iter().map(|write| Asked { write: Some(write), result: None }).collect();
-        let found = self.batch.find(session, &asked, self.batch.is_trusting()).await?;
+        let trusting = self.batch.is_trusting();
+        let found = self.batch.find(session, &asked, (trusting, self.sizes.as_ref())).await?;
         let mut plan = Plan::new(found, &asked);
         if !plan.is_empty() {
             self.batch.put_machines(session, &plan).await?;

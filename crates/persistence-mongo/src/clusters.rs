@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cloudm_application::ports::{
     ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, GoneCluster, StoreError,
 };
-use cloudm_domain::{Cluster, ClusterId, Instant, Name};
+use cloudm_domain::{Cluster, ClusterId, Instant, Name, PoolSizes};
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc, serialize_to_document};
@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{date, id_of, instant, key, limit, long, number, parsed};
 use crate::numbers::Numbers;
+use crate::room::Room;
 use crate::transaction::{Stop, Work};
 use crate::world::OpenWorld;
-use crate::{answers, collections, guards};
+use crate::{answers, collections, counting, guards};
 
 /// A cluster as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -120,6 +121,9 @@ impl ClusterStore for Clusters {
         let (world, numbers) = (self.0.clone(), Numbers::new(self.0.sequence.clone()));
         // There are few of these, and they all count in the record of the world.
         let _turn = self.0.cluster_turn.lock().await;
+        if matches!(commit.write, ClusterWrite::Update { sizes: Some(_), .. }) {
+            counting::begin(&world).await?;
+        }
         self.0.write(Writing { world, commit, numbers }).await
     }
 }
@@ -173,7 +177,9 @@ impl Work for Writing {
         }
         match &self.commit.write {
             ClusterWrite::Create(cluster) => self.create(session, cluster).await?,
-            ClusterWrite::Update { expected, cluster } => self.update(session, *expected, cluster).await?,
+            ClusterWrite::Update { expected, cluster, sizes } => {
+                self.update(session, *expected, cluster, sizes.as_ref()).await?;
+            }
             ClusterWrite::Delete { id, expected, at } => self.delete(session, (*id, *expected), *at).await?,
         }
         self.number(session).await?;
@@ -220,9 +226,20 @@ impl Writing {
         Ok(())
     }
 
-    async fn update(&self, session: &mut ClientSession, expected: u64, cluster: &Cluster) -> Result<(), Refused> {
-        self.check_version(session, cluster.id, expected).await?;
+    async fn update(
+        &self,
+        session: &mut ClientSession,
+        expected: u64,
+        cluster: &Cluster,
+        sizes: Option<&Arc<PoolSizes>>,
+    ) -> Result<(), Refused> {
+        let before = self.check_version(session, cluster.id, expected).await?;
         self.check_name(session, cluster).await?;
+        if let Some(sizes) = sizes.filter(|_| before.region != cluster.region_code.as_str())
+            && let Some(full) = Room::find(&self.world, session, sizes).await?.without_room(cluster)
+        {
+            return Err(Stop::Refused(ClusterCommitError::NoPlace(full)));
+        }
         let made = ClusterDoc::of(self.world.id(), cluster)?;
         self.clusters().replace_one(doc! { "_id": &made.key }, &made).session(&mut *session).await?;
         self.record(session, doc! {}, 0).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{Commit, CommitError, StoreError};
-use cloudm_domain::{ClusterId, Machine, Name};
+use cloudm_domain::{ClusterId, Machine, MachineId, Name};
 use futures_util::TryStreamExt;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::error::Error;
@@ -12,9 +12,10 @@ use mongodb::{ClientSession, Collection};
 
 use crate::append::Entry;
 use crate::counts::{Kind, Tally};
-use crate::document::{key, long};
+use crate::document::{date, key, long};
 use crate::machine_doc::MachineDoc;
 use crate::numbers::Numbers;
+use crate::room::{Room, is_asked_for};
 use crate::transaction::{Stop, Work};
 use crate::world::OpenWorld;
 use crate::{answers, collections, counting, events, guards};
@@ -43,11 +44,12 @@ impl Work for MachineCommit {
         }
         let write = &self.commit.write;
         let (tally, at) = match (&write.before, &write.after) {
-            (None, None) => return Err(StoreError::Failed("a write is of a machine".into()).into()),
+            (None, None) => self.refuse(session).await?,
             (None, Some(machine)) => self.create(session, machine).await?,
             (Some(before), Some(machine)) => self.update(session, before.version, machine).await?,
             (Some(before), None) => self.remove(session, before).await?,
         };
+        self.check_place(session).await?;
         // Last, for a commit that is refused takes no number.
         let events: Vec<_> = write.events.iter().collect();
         let entry = Entry { events: &events, tally, operation: None, at };
@@ -79,13 +81,38 @@ impl MachineCommit {
         self.world.collection(collections::MACHINES)
     }
 
-    async fn create(&self, session: &mut ClientSession, machine: &Machine) -> Result<Counted, Refused> {
+    /// Refused where it asks for a place and there is none.
+    async fn check_place(&self, session: &mut ClientSession) -> Result<(), Refused> {
+        let write = &self.commit.write;
+        let asking = self.commit.sizes.as_ref().filter(|sizes| is_asked_for(sizes, std::iter::once(write)));
+        let Some(sizes) = asking else { return Ok(()) };
+        let room = Room::find(&self.world, session, sizes).await?;
+        if room.refuses(write) { Err(Stop::Refused(CommitError::NoPlace)) } else { Ok(()) }
+    }
+
+    /// Takes it that a creation was refused.
+    async fn refuse(&self, session: &mut ClientSession) -> Result<Counted, Refused> {
+        let write = &self.commit.write;
+        let (Some(id), Some(created)) = (write.machine(), write.unmade()) else {
+            return Err(StoreError::Failed("a write is of a machine".into()).into());
+        };
+        self.check_id(session, id).await?;
+        self.touch(session, (created.cluster_id, &created.name)).await?;
+        Ok((Tally::default(), write.events.first().map_or(DateTime::MIN, |event| date(event.at))))
+    }
+
+    async fn check_id(&self, session: &mut ClientSession, id: MachineId) -> Result<(), Refused> {
         let events: Collection<Document> = self.world.collection(collections::EVENTS);
         // A machine that ever was had a first event then, which stays.
-        let first = events::of_machine(&self.world, machine.id);
-        if events.find_one(first).projection(doc! { "_id": 1 }).session(&mut *session).await?.is_some() {
+        let first = events::of_machine(&self.world, id);
+        if events.find_one(first).projection(doc! { "_id": 1 }).session(session).await?.is_some() {
             return Err(Stop::Refused(CommitError::IdUsed));
         }
+        Ok(())
+    }
+
+    async fn create(&self, session: &mut ClientSession, machine: &Machine) -> Result<Counted, Refused> {
+        self.check_id(session, machine.id).await?;
         self.take_name(session, machine).await?;
         let made = MachineDoc::of(self.world.id(), machine)?;
         self.machines().insert_one(&made).session(&mut *session).await?;
@@ -110,13 +137,17 @@ impl MachineCommit {
         Ok(counted(Some(before.kind()?), None, &before))
     }
 
+    /// Touches the guard of a name, which tells that the cluster exists.
+    async fn touch(&self, session: &mut ClientSession, (cluster, name): (ClusterId, &Name)) -> Result<(), Refused> {
+        let guards: Collection<Document> = self.world.collection(collections::GUARDS);
+        let exists = guards::touch(&guards, session, (self.world.id(), cluster, name)).await?;
+        if exists { Ok(()) } else { Err(Stop::Refused(CommitError::NoCluster)) }
+    }
+
     /// Makes sure that the cluster exists and nobody else in it has the name, until the transaction ends.
     async fn take_name(&self, session: &mut ClientSession, machine: &Machine) -> Result<(), Refused> {
         let (cluster, name): (ClusterId, &Name) = (machine.cluster_id, &machine.name);
-        let guards: Collection<Document> = self.world.collection(collections::GUARDS);
-        if !guards::touch(&guards, session, (self.world.id(), cluster, name)).await? {
-            return Err(Stop::Refused(CommitError::NoCluster));
-        }
+        self.touch(session, (cluster, name)).await?;
         let held = doc! { "cluster": key(self.world.id(), cluster), "live": true, "name": name.as_str() };
         let mut holders = self.machines().find(held).limit(2).session(&mut *session).await?;
         let holders: Vec<_> = holders.stream(session).try_collect().await?;

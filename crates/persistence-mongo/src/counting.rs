@@ -58,6 +58,8 @@ pub(crate) struct Counting {
     folded: AtomicI64,
     /// Whether they are being folded.
     folding: AtomicBool,
+    /// Whether there is a document to fold them into.
+    begun: AtomicBool,
 }
 
 fn collection(world: &OpenWorld) -> Collection<Document> {
@@ -124,6 +126,33 @@ async fn deltas(world: &OpenWorld, session: &mut ClientSession, (after, to): (i6
     let found = events.find(world.sequence.between(after + 1, to)).projection(doc! { "_id": 0, "seq": 1, "counts": 1 });
     let found = found.sort(doc! { "seq": 1 }).batch_size(AT_ONCE as u32);
     found.session(&mut *session).await?.stream(session).try_collect().await
+}
+
+/// Makes sure that the machines of a world are counted, for [`tally`].
+pub(crate) async fn begin(world: &Arc<OpenWorld>) -> Result<(), StoreError> {
+    if !world.counting.begun.load(Ordering::Acquire) {
+        first(world).await?;
+        world.counting.begun.store(true, Ordering::Release);
+    }
+    Ok(())
+}
+
+/// The numbers of machines as a transaction sees them, once counting has begun.
+pub(crate) async fn tally<R: From<StoreError>>(
+    world: &OpenWorld,
+    session: &mut ClientSession,
+) -> Result<Tally, Stop<R>> {
+    let found = find(world, session).await?;
+    let uncounted = || {
+        // Whoever asks next has them counted.
+        world.counting.begun.store(false, Ordering::Release);
+        StoreError::Unavailable("the machines of the world are not counted yet".into())
+    };
+    let Folded { folded, counts } = found.ok_or_else(uncounted)?;
+    let deltas = deltas(world, session, (folded, i64::MAX)).await?;
+    let mut tally: Tally = counts.into_iter().collect();
+    tally.extend(deltas.into_iter().flat_map(|delta| delta.counts));
+    Ok(tally)
 }
 
 async fn find(world: &OpenWorld, session: &mut ClientSession) -> Result<Option<Folded>, Error> {

@@ -1,9 +1,10 @@
 //! What is stored, as far as a batch needs it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cloudm_application::ports::{MachineWrite, StoreError};
-use cloudm_domain::{Cluster, ClusterId, MachineId, Name};
+use cloudm_domain::{Cluster, ClusterId, MachineId, Name, PoolSizes};
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawArrayBuf;
@@ -17,6 +18,7 @@ use crate::document::{id_of, key, number};
 use crate::list::any;
 use crate::machine_doc::MachineDoc;
 use crate::plan::{Asked, Found};
+use crate::room::{Room, is_asked_for};
 use crate::transaction::Stop;
 use crate::{collections, guards};
 
@@ -29,11 +31,14 @@ impl Batch {
         &self,
         session: &mut ClientSession,
         asked: &[Asked<'_>],
-        trusting: bool,
+        (trusting, sizes): (bool, Option<&Arc<PoolSizes>>),
     ) -> Result<Found, Stop<R>> {
         let writes: Vec<_> = asked.iter().filter_map(|one| one.write).collect();
         let places: BTreeSet<_> = writes.iter().filter_map(|write| named(write)).collect();
         let mut found = Found::default();
+        if let Some(sizes) = sizes.filter(|sizes| is_asked_for(sizes, writes.iter().copied())) {
+            found.room = Some(Room::find(&self.world, session, sizes).await?);
+        }
         if !places.is_empty() {
             // First, so that others who give names there come after it.
             found.clusters = self.touch(session, &places).await?;
@@ -138,8 +143,11 @@ impl Batch {
     }
 }
 
-/// The name that a write gives, and where: a creation or another name.
+/// The name that a write gives, and where: a creation, also one that is refused, or another name.
 pub(crate) fn named(write: &MachineWrite) -> Option<Place<'_>> {
+    if let Some(created) = write.unmade() {
+        return Some((created.cluster_id, &created.name));
+    }
     let after = write.after.as_ref()?;
     let gives = write.before.as_ref().is_none_or(|before| after.holds_name() && before.name != after.name);
     gives.then_some((after.cluster_id, &after.name))

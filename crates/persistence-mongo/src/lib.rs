@@ -50,6 +50,7 @@ mod parts;
 mod plan;
 mod queue;
 mod results;
+mod room;
 mod sequence;
 mod store;
 mod stream;

@@ -36,12 +36,19 @@ pub(crate) struct MachineDoc {
     reason: Option<String>,
     deleted: bool,
     ordinal: i64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    attempt: i64,
     version: i64,
     created_at: DateTime,
     updated_at: DateTime,
     /// Until it is TERMINATED. It follows from the state, but stands apart so that a change of state leaves the indexes of
     /// live machines alone.
     live: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// The change in progress.
@@ -80,6 +87,7 @@ impl MachineDoc {
             reason: machine.reason.map(|reason| reason.code().into()),
             deleted: machine.deleted,
             ordinal: machine.ordinal.into(),
+            attempt: machine.attempt.into(),
             version: long(machine.version)?,
             created_at: date(machine.created_at),
             updated_at: date(machine.updated_at),
@@ -126,6 +134,7 @@ impl MachineDoc {
             reason: self.reason.as_deref().map(|reason| parsed("a reason", reason)).transpose()?,
             deleted: self.deleted,
             ordinal: number("an ordinal", self.ordinal)?,
+            attempt: number("an attempt", self.attempt)?,
             version: number("a version", self.version)?,
             created_at: instant(self.created_at)?,
             updated_at: instant(self.updated_at)?,

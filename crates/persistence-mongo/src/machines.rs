@@ -6,20 +6,21 @@ use async_trait::async_trait;
 use cloudm_application::ports::{
     Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, StoreError,
 };
-use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name};
+use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name, PoolSizes};
 use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::options::ReadConcern;
 use serde::Deserialize;
 
+use crate::batch::turns;
 use crate::clusters::ClusterDoc;
 use crate::commit::MachineCommit;
 use crate::document::{damaged, date, instant, key, limit};
 use crate::list::Listing;
 use crate::machine_doc::MachineDoc;
 use crate::world::OpenWorld;
-use crate::{bulk, collections, counting, events, guards};
+use crate::{bulk, collections, counting, events};
 
 /// The machines of one world.
 pub(crate) struct Machines(pub(crate) Arc<OpenWorld>);
@@ -103,20 +104,17 @@ impl MachineStore for Machines {
 
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
         bulk::check_whole([&commit.write])?;
-        let turns = &self.0.guard_turns;
-        // In one process, creations that touch one guard take turns and do not undo each other.
-        let _turn = match (&commit.write.before, &commit.write.after) {
-            (None, Some(machine)) => {
-                let turn = guards::turn(machine.cluster_id, &machine.name, turns.len());
-                Some(turns[turn].lock().await)
-            }
-            _ => None,
-        };
+        // In one process, those who would be in each other's way take turns and do not undo each other.
+        let _turns = turns(&self.0, commit.sizes.as_deref(), std::iter::once(&commit.write)).await?;
         self.0.write(MachineCommit::new(self.0.clone(), commit)).await
     }
 
-    async fn commit_all(&self, writes: Vec<MachineWrite>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
-        bulk::commit_all(&self.0, writes).await
+    async fn commit_all(
+        &self,
+        writes: Vec<MachineWrite>,
+        sizes: Option<Arc<PoolSizes>>,
+    ) -> Result<Vec<Result<(), CommitError>>, StoreError> {
+        bulk::commit_all(&self.0, writes, sizes).await
     }
 
     async fn counts(&self) -> Result<Vec<MachineCount>, StoreError> {

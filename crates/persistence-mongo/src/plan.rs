@@ -6,6 +6,7 @@ use cloudm_application::ports::{CommitError, FleetResult, MachineWrite};
 use cloudm_domain::{ClusterId, Machine, MachineEvent, MachineId, Name};
 
 use crate::counts::{Kind, Tally};
+use crate::room::Room;
 
 /// What is asked for: a write, what came of a fleet operation for a machine, or both.
 #[derive(Clone, Copy)]
@@ -21,6 +22,7 @@ pub(crate) enum Refused {
     NameTaken,
     IdUsed,
     NoCluster,
+    NoPlace,
 }
 
 impl From<Refused> for CommitError {
@@ -30,6 +32,7 @@ impl From<Refused> for CommitError {
             Refused::NameTaken => Self::NameTaken,
             Refused::IdUsed => Self::IdUsed,
             Refused::NoCluster => Self::NoCluster,
+            Refused::NoPlace => Self::NoPlace,
         }
     }
 }
@@ -47,6 +50,8 @@ pub(crate) struct Found {
     pub(crate) holders: BTreeMap<(ClusterId, Name), MachineId>,
     /// The machines of which the operation has a result.
     pub(crate) decided: BTreeSet<MachineId>,
+    /// What room pools have, where any place is asked for.
+    pub(crate) room: Option<Room>,
 }
 
 /// What is to be written.
@@ -120,10 +125,23 @@ impl<'a> Plan<'a> {
     fn write(&mut self, write: &'a MachineWrite) -> Result<(), Refused> {
         let Some(id) = write.machine() else { return Ok(()) };
         let now = self.now(id, write)?;
+        if let Some(created) = write.unmade() {
+            self.check_cluster(created.cluster_id)?;
+            self.found.used.insert(id);
+            self.machines.insert(id, None);
+            self.events.extend(&write.events);
+            return Ok(());
+        }
         let gives = |after: &&Machine| now.is_none_or(|now| after.holds_name() && now.name != after.name);
         let named = write.after.as_ref().filter(gives);
         if let Some(after) = named {
             self.check_name(after)?;
+        }
+        if let Some(room) = &mut self.found.room {
+            if room.refuses(write) {
+                return Err(Refused::NoPlace);
+            }
+            room.change(now, write.after.as_ref());
         }
         let held = now.filter(|now| now.holds_name()).map(place);
         if let Some(held) = held
@@ -157,10 +175,12 @@ impl<'a> Plan<'a> {
         }
     }
 
+    fn check_cluster(&self, cluster: ClusterId) -> Result<(), Refused> {
+        if self.found.clusters.contains(&cluster) { Ok(()) } else { Err(Refused::NoCluster) }
+    }
+
     fn check_name(&self, machine: &Machine) -> Result<(), Refused> {
-        if !self.found.clusters.contains(&machine.cluster_id) {
-            return Err(Refused::NoCluster);
-        }
+        self.check_cluster(machine.cluster_id)?;
         let holder = self.found.holders.get(&place(machine));
         let taken = machine.holds_name() && holder.is_some_and(|holder| *holder != machine.id);
         if taken { Err(Refused::NameTaken) } else { Ok(()) }

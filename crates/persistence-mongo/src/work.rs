@@ -29,7 +29,8 @@ use crate::world::OpenWorld;
 /// Writes some work of an operation.
 pub(crate) async fn work(world: &Arc<OpenWorld>, work: FleetBatch) -> Result<FleetWorked, WorkError> {
     check_whole(work.entries.iter().filter_map(|entry| entry.write.as_ref()))?;
-    let _turns = turns(world, work.entries.iter().filter_map(|entry| entry.write.as_ref())).await;
+    let _turns =
+        turns(world, work.sizes.as_deref(), work.entries.iter().filter_map(|entry| entry.write.as_ref())).await?;
     let (batch, write) = (Batch::new(world.clone()), ObjectId::new());
     let working = Working { world: world.clone(), batch, work, write, worked: Mutex::default() };
     let Worked { operation, answers } = world.write(working).await?;
@@ -66,7 +67,8 @@ impl Work for Working {
         let asked: Vec<_> =
             entries.iter().map(|entry| Asked { write: entry.write.as_ref(), result: Some(entry.result) }).collect();
         let trusting = self.batch.is_trusting();
-        let mut found = self.batch.find(session, &asked, trusting).await?;
+        let sizes = self.work.sizes.as_ref();
+        let mut found = self.batch.find(session, &asked, (trusting, sizes)).await?;
         if !trusting {
             found.decided = self.decided(session).await?;
         }

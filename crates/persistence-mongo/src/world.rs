@@ -158,6 +158,7 @@ pub(crate) struct OpenWorld {
     /// Those of one process that would be in each other's way take turns.
     pub(crate) cluster_turn: tokio::sync::Mutex<()>,
     pub(crate) acceptance_turn: tokio::sync::Mutex<()>,
+    pub(crate) place_turn: tokio::sync::Mutex<()>,
     pub(crate) guard_turns: Vec<tokio::sync::Mutex<()>>,
 }
 
@@ -177,6 +178,7 @@ impl OpenWorld {
             known: Mutex::default(),
             cluster_turn: tokio::sync::Mutex::default(),
             acceptance_turn: tokio::sync::Mutex::default(),
+            place_turn: tokio::sync::Mutex::default(),
             guard_turns: (0..Self::GUARD_TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
         })
     }

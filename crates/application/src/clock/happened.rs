@@ -49,7 +49,10 @@ impl Happened {
         let state = match change {
             Change::Created(_) => MachineState::Provisioning,
             Change::Entered(entered) => entered.state,
-            Change::Edited { .. } | Change::DeleteRequested => return,
+            Change::Edited { .. }
+            | Change::DeleteRequested
+            | Change::Refused { .. }
+            | Change::CreationRefused { .. } => return,
         };
         *self.states.entry(state).or_default() += 1;
     }

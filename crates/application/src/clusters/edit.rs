@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use cloudm_domain::{Catalogue, Cluster, ClusterEdit, ClusterId};
+use cloudm_domain::{Catalogue, Cluster, ClusterEdit, ClusterId, PoolSizes};
 
 use super::{check_region, stop};
+use crate::capacity::held;
 use crate::error::Error;
-use crate::ports::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, WorldStore};
+use crate::ports::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, MachineStore, WorldStore};
+use crate::settler::Settler;
 use crate::stripes::Stripes;
 use crate::writing::Writing;
 
@@ -19,6 +21,8 @@ pub struct EditCluster {
     pub(crate) clusters: Arc<dyn ClusterStore>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) stripes: Arc<Stripes>,
+    pub(crate) machines: Arc<dyn MachineStore>,
+    pub(crate) settler: Settler,
 }
 
 impl EditCluster {
@@ -26,7 +30,7 @@ impl EditCluster {
     ///
     /// # Errors
     /// [`Error::NoSuchCluster`], [`Error::UnknownRegion`], [`Error::NameTaken`], [`Error::VersionMismatch`],
-    /// [`Error::Contention`], [`Error::Store`].
+    /// [`Error::InsufficientCapacity`], [`Error::Settling`], [`Error::Contention`], [`Error::Store`].
     pub async fn run(
         &self,
         id: ClusterId,
@@ -35,21 +39,32 @@ impl EditCluster {
     ) -> Result<Arc<Cluster>, Error> {
         edit.region_code.iter().try_for_each(|code| check_region(&self.catalogue, code))?;
         let _turn = self.stripes.turn(id.as_bytes()).await;
+        let mut waited = false;
         for _ in 0..MAX_ATTEMPTS {
             let cluster = self.clusters.get(id).await?.ok_or(Error::NoSuchCluster)?;
             writing.check_version(cluster.version)?;
-            let now = self.world.read().await?.now;
-            let Some(edited) = cluster.edit(&edit, now) else { return Ok(cluster) };
+            let view = self.world.read().await?;
+            let Some(edited) = cluster.edit(&edit, view.now) else { return Ok(cluster) };
+            let moves = edited.region_code != cluster.region_code;
+            let sizes = if moves { view.sizes() } else { None };
             let answer = Arc::new(edited.clone());
             let result = if writing.dry_run {
-                self.try_dry(&edited).await
+                self.try_dry(&edited, sizes.as_deref()).await
             } else {
-                let write = ClusterWrite::Update { expected: cluster.version, cluster: edited };
+                let write = ClusterWrite::Update { expected: cluster.version, cluster: edited, sizes };
                 self.clusters.commit(ClusterCommit { write, keep: None }).await
             };
             match result {
                 Ok(()) => return Ok(answer),
                 Err(ClusterCommitError::Conflict) => {}
+                Err(ClusterCommitError::NoPlace(_)) if !waited => {
+                    self.settler.settle_all(&view).await?;
+                    waited = true;
+                }
+                Err(ClusterCommitError::NoPlace(machine_type)) => {
+                    let region_code = answer.region_code.clone();
+                    return Err(Error::InsufficientCapacity { region_code, machine_type });
+                }
                 Err(error) => return Err(stop(error).into_error()),
             }
         }
@@ -57,11 +72,19 @@ impl EditCluster {
     }
 
     /// What a commit of this edit would come to.
-    async fn try_dry(&self, edited: &Cluster) -> Result<(), ClusterCommitError> {
-        match self.clusters.find(&edited.name).await? {
-            Some(holder) if holder.id != edited.id => Err(ClusterCommitError::NameTaken),
-            _ => Ok(()),
+    async fn try_dry(&self, edited: &Cluster, sizes: Option<&PoolSizes>) -> Result<(), ClusterCommitError> {
+        if self.clusters.find(&edited.name).await?.is_some_and(|holder| holder.id != edited.id) {
+            return Err(ClusterCommitError::NameTaken);
         }
+        let Some(sizes) = sizes else { return Ok(()) };
+        let counts = self.machines.counts().await?;
+        let (own, others): (Vec<_>, Vec<_>) = counts.into_iter().partition(|count| count.cluster.id == edited.id);
+        let there = held(&others, sizes, &edited.region_code);
+        let full = own.first().map(|count| held(&own, sizes, &count.cluster.region_code)).unwrap_or_default();
+        let more = full.into_iter().map(|(code, own)| (there.get(&code).copied().unwrap_or_default(), code, own));
+        let mut without =
+            more.filter(|(held, code, own)| !sizes.has_room_for(&edited.region_code, code, (*held, *own)));
+        without.next().map_or(Ok(()), |(_, code, _)| Err(ClusterCommitError::NoPlace(code)))
     }
 }
 
@@ -69,7 +92,7 @@ impl EditCluster {
 mod tests {
     use super::*;
     use crate::fixtures;
-    use crate::ports::MockClusterStore;
+    use crate::ports::{MockClusterStore, MockMachineStore};
     use crate::writing::VersionMatch;
 
     async fn edit(
@@ -77,11 +100,24 @@ mod tests {
         region: &str,
         writing: Writing<Arc<Cluster>>,
     ) -> Result<Arc<Cluster>, Error> {
+        edit_with(MockMachineStore::new(), clusters, region, writing).await
+    }
+
+    async fn edit_with(
+        machines: MockMachineStore,
+        clusters: MockClusterStore,
+        region: &str,
+        writing: Writing<Arc<Cluster>>,
+    ) -> Result<Arc<Cluster>, Error> {
+        let world: Arc<dyn WorldStore> = Arc::new(fixtures::world());
+        let machines: Arc<dyn MachineStore> = Arc::new(machines);
         let edit = EditCluster {
-            world: Arc::new(fixtures::world()),
+            world: world.clone(),
             clusters: Arc::new(clusters),
             catalogue: Arc::default(),
             stripes: Arc::new(Stripes::new()),
+            machines: machines.clone(),
+            settler: Settler::new(world, machines),
         };
         let change = ClusterEdit { name: None, region_code: Some(region.parse().unwrap()) };
         edit.run(fixtures::cluster().id, change, writing).await
@@ -104,6 +140,16 @@ mod tests {
             .returning(move |_| results.next().unwrap());
         let edited = edit(clusters, "B", Writing::default()).await.unwrap();
         assert_eq!((edited.region_code.as_str(), edited.version), ("B", 2));
+    }
+
+    #[tokio::test]
+    async fn a_region_without_room_is_tried_once_more_and_then_refused() {
+        let mut clusters = clusters();
+        clusters.expect_commit().times(2).returning(|_| Err(ClusterCommitError::NoPlace("small".parse().unwrap())));
+        let mut machines = MockMachineStore::new();
+        machines.expect_due().once().returning(|_, _| Ok(vec![]));
+        let refused = edit_with(machines, clusters, "B", Writing::default()).await;
+        assert!(matches!(refused, Err(Error::InsufficientCapacity { region_code, .. }) if region_code.as_str() == "B"));
     }
 
     #[tokio::test]

@@ -18,7 +18,8 @@ use crate::error::Error;
 use crate::idempotency::Stop;
 use crate::ports::ClusterCommitError;
 
-fn check_region(catalogue: &Catalogue, code: &Code) -> Result<(), Error> {
+/// Fails where the catalogue has no such region.
+pub(crate) fn check_region(catalogue: &Catalogue, code: &Code) -> Result<(), Error> {
     match catalogue.region(code.as_str()) {
         Some(_) => Ok(()),
         None => Err(Error::UnknownRegion(code.clone())),
@@ -32,7 +33,9 @@ fn stop(error: ClusterCommitError) -> Stop {
         ClusterCommitError::NameTaken => Error::NameTaken.into(),
         ClusterCommitError::TooMany => Error::TooManyClusters.into(),
         ClusterCommitError::NotEmpty => Error::ClusterNotEmpty.into(),
-        ClusterCommitError::Conflict | ClusterCommitError::IdUsed => Error::Contention.into(),
+        ClusterCommitError::Conflict | ClusterCommitError::IdUsed | ClusterCommitError::NoPlace(_) => {
+            Error::Contention.into()
+        }
         ClusterCommitError::Store(error) => error.into(),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cloudm_domain::{Cluster, ClusterId, Machine, MachineEvent, MachineId, Selector, fold};
+use cloudm_domain::{Change, Cluster, ClusterId, Machine, MachineEvent, MachineId, Selector, fold};
 
 use crate::error::Error;
 use crate::machines::MAX_EVENTS;
@@ -105,7 +105,7 @@ impl Matcher {
             return Ok(*place);
         }
         let place = match &event.change {
-            cloudm_domain::Change::Created(created) => created.cluster_id,
+            Change::Created(created) | Change::CreationRefused { created, .. } => created.cluster_id,
             _ => match self.machines.get(event.machine).await? {
                 Some(stored) => stored.machine.cluster_id,
                 None => self.folded(event.machine, 1).await?.cluster_id,

@@ -26,10 +26,12 @@ pub(crate) struct MachineCommands {
 }
 
 /// What came of one attempt at a command.
-enum Attempt {
+pub(super) enum Attempt {
     Done(MachineView),
     /// Another change came first.
     Lost,
+    /// There was no place, and what was due has been settled since.
+    Full,
 }
 
 impl MachineCommands {
@@ -50,9 +52,12 @@ impl MachineCommands {
         decide: impl Fn(Machine, Instant, &Rules) -> Result<Outcome, Refusal> + Sync,
     ) -> Result<MachineView, Stop> {
         let _turn = self.stripes.turn(id.as_bytes()).await;
+        let mut waited = false;
         for _ in 0..MAX_ATTEMPTS {
-            if let Attempt::Done(view) = self.attempt(id, writing, &decide).await? {
-                return Ok(view);
+            match self.attempt(id, writing, &decide, waited).await? {
+                Attempt::Done(view) => return Ok(view),
+                Attempt::Lost => {}
+                Attempt::Full => waited = true,
             }
         }
         Err(Error::Contention.into())
@@ -89,6 +94,7 @@ impl MachineCommands {
         id: MachineId,
         writing: &Writing<MachineView>,
         decide: &(impl Fn(Machine, Instant, &Rules) -> Result<Outcome, Refusal> + Sync),
+        waited: bool,
     ) -> Result<Attempt, Stop> {
         let (placed, world) = try_join(self.machines.get(id), self.world.read()).await?;
         let placed = placed.ok_or(Error::NoSuchMachine)?;
@@ -99,6 +105,7 @@ impl MachineCommands {
         let view = MachineView { machine: outcome.machine, cluster: seen.cluster, now: seen.now };
         let renamed = view.machine.name != stored.name;
         if writing.dry_run {
+            self.check_room(&view.cluster, (Some(&stored), &outcome.events), &world).await?;
             let free = !renamed || self.free_name(view.cluster.id, &view.machine.name, &world).await?;
             return if free { Ok(Attempt::Done(view)) } else { Err(Error::NameTaken.into()) };
         }
@@ -107,14 +114,23 @@ impl MachineCommands {
             self.answers.keep(keep).await?;
             return Ok(Attempt::Done(view));
         }
-        let commit = Commit { write: write_of(&view, stored, outcome.events), keep };
+        let sizes = world.sizes();
+        let asked = sizes.as_ref().and_then(|sizes| sizes.asked(Some(&stored), &outcome.events));
+        let commit = Commit { write: write_of(&view, stored.clone(), outcome.events), keep, sizes };
         match self.machines.commit(commit).await {
             Ok(()) => Ok(Attempt::Done(view)),
             Err(CommitError::Conflict) => Ok(Attempt::Lost),
             Err(CommitError::NameTaken) if self.free_name(view.cluster.id, &view.machine.name, &world).await? => {
                 Ok(Attempt::Lost)
             }
-            Err(error) => Err(Stop::from_commit(error)),
+            Err(CommitError::NoPlace) if !waited => {
+                self.settler.settle_all(&world).await?;
+                Ok(Attempt::Full)
+            }
+            Err(error) => match (error, asked) {
+                (CommitError::NoPlace, Some(asked)) => self.refuse_place(stored, asked, &view, &world).await,
+                (error, _) => Err(Stop::from_commit(error)),
+            },
         }
     }
 }

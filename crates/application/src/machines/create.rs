@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloudm_domain::{Catalogue, Cluster, Code, Machine, MachineId, Name, NewMachine, Outcome, Protection, Tags};
+use cloudm_domain::{Catalogue, Cluster, Code, Machine, MachineId, Name, NewMachine, Protection, Tags};
 
 use super::command::MAX_ATTEMPTS;
 use super::import::machine_type;
@@ -44,14 +44,16 @@ enum Attempt {
     IdUsed,
     /// Something changed meanwhile.
     Lost,
+    /// There was no place, and what was due has been settled since.
+    Full,
 }
 
 impl CreateMachine {
     /// The machine after its creation was begun.
     ///
     /// # Errors
-    /// [`Error::UnknownCluster`], [`Error::UnknownMachineType`], [`Error::NameTaken`], those of idempotency keys,
-    /// [`Error::Contention`], [`Error::Store`].
+    /// [`Error::UnknownCluster`], [`Error::UnknownMachineType`], [`Error::NameTaken`], [`Error::InsufficientCapacity`],
+    /// [`Error::Settling`], those of idempotency keys, [`Error::Contention`], [`Error::Store`].
     pub async fn run(
         &self,
         request: NewMachineRequest,
@@ -62,7 +64,7 @@ impl CreateMachine {
 
     async fn create(&self, request: &NewMachineRequest, writing: &Writing<MachineView>) -> Result<MachineView, Stop> {
         let machine_type = machine_type(&self.catalogue, request.machine_type.as_ref())?;
-        let mut k = 0;
+        let (mut k, mut waited) = (0, false);
         for _ in 0..MAX_ATTEMPTS {
             let cluster = self.clusters.find(&request.cluster_name).await?;
             let cluster = cluster.ok_or_else(|| Error::UnknownCluster(request.cluster_name.clone()))?;
@@ -78,12 +80,12 @@ impl CreateMachine {
                 protection: request.protection,
                 start: request.start,
             };
-            let outcome = Machine::create(new, world.now, &world.world.rules);
-            match self.attempt(outcome, cluster, &world, writing).await? {
+            match self.attempt((new, waited), cluster, &world, writing).await? {
                 Attempt::Done(view) => return Ok(view),
                 Attempt::IdUsed => k = least_unused(|k| self.commands.machines.id_used(id(k))).await?,
                 // In another second the numbers begin anew.
                 Attempt::Lost => k = 0,
+                Attempt::Full => waited = true,
             }
         }
         Err(Error::Contention.into())
@@ -91,27 +93,39 @@ impl CreateMachine {
 
     async fn attempt(
         &self,
-        outcome: Outcome,
+        (new, waited): (NewMachine, bool),
         cluster: Arc<Cluster>,
         world: &WorldView,
         writing: &Writing<MachineView>,
     ) -> Result<Attempt, Stop> {
+        let outcome = Machine::create(new.clone(), world.now, &world.world.rules);
         let view = MachineView { machine: outcome.machine, cluster, now: world.now };
         let (cluster, name) = (view.cluster.id, view.machine.name.clone());
         if writing.dry_run {
             if !self.commands.free_name(cluster, &name, world).await? {
                 return Err(Error::NameTaken.into());
             }
+            self.commands.check_room(&view.cluster, (None, &outcome.events), world).await?;
             let used = self.commands.machines.id_used(view.machine.id).await?;
             return Ok(if used { Attempt::IdUsed } else { Attempt::Done(view) });
         }
         let keep = writing.keep(&view, world.wall);
         let write = MachineWrite { before: None, after: Some(view.machine.clone()), events: outcome.events };
-        match self.commands.machines.commit(Commit { write, keep }).await {
+        match self.commands.machines.commit(Commit { write, keep, sizes: world.sizes() }).await {
             Ok(()) => Ok(Attempt::Done(view)),
             Err(CommitError::IdUsed) => Ok(Attempt::IdUsed),
             Err(CommitError::NoCluster) => Ok(Attempt::Lost),
             Err(CommitError::NameTaken) if self.commands.free_name(cluster, &name, world).await? => Ok(Attempt::Lost),
+            Err(CommitError::NoPlace) if waited => {
+                match self.commands.refuse_creation(new, &view.cluster, world).await? {
+                    Some(refused) => Err(refused.into()),
+                    None => Ok(Attempt::IdUsed),
+                }
+            }
+            Err(CommitError::NoPlace) => {
+                self.commands.settler.settle_all(world).await?;
+                Ok(Attempt::Full)
+            }
             Err(error) => Err(Stop::from_commit(error)),
         }
     }

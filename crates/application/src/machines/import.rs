@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cloudm_domain::{Catalogue, Cluster, ClusterId, Code, Machine, MachineId, Name, NewMachine};
+use cloudm_domain::{Catalogue, Cluster, Code, Machine, MachineId, Name, NewMachine};
 
 use super::command::MAX_ATTEMPTS;
 use super::{MachineCommands, NewMachineRequest};
@@ -23,9 +23,11 @@ struct Waiting {
     /// Its place among those that were asked for.
     place: usize,
     request: NewMachineRequest,
-    cluster: ClusterId,
+    cluster: Arc<Cluster>,
     machine_type: Code,
     k: u32,
+    /// Whether there was no place for it, and what was due has been settled since.
+    waited: bool,
 }
 
 impl ImportMachines {
@@ -37,8 +39,8 @@ impl ImportMachines {
     /// The whole call fails only where the store does: then some may have been made.
     ///
     /// # Errors
-    /// [`Error::Store`]. Of each: [`Error::UnknownCluster`], [`Error::UnknownMachineType`], [`Error::NameTaken`],
-    /// [`Error::Contention`].
+    /// [`Error::Settling`], [`Error::Store`]. Of each: [`Error::UnknownCluster`], [`Error::UnknownMachineType`],
+    /// [`Error::NameTaken`], [`Error::InsufficientCapacity`], [`Error::Contention`].
     pub async fn run(&self, requests: Vec<NewMachineRequest>) -> Result<Vec<Result<(), Error>>, Error> {
         let mut made: Vec<_> = requests.iter().map(|_| Err(Error::Contention)).collect();
         let mut waiting = self.check(requests, &mut made).await?;
@@ -48,7 +50,7 @@ impl ImportMachines {
             }
             let view = self.commands.world.read().await?;
             let writes = waiting.iter().map(|one| creation(one, &view)).collect();
-            let written = self.commands.machines.commit_all(writes).await?;
+            let written = self.commands.machines.commit_all(writes, view.sizes()).await?;
             let mut again = Vec::new();
             for (mut one, written) in waiting.into_iter().zip(written) {
                 match self.again(&mut one, written, &view).await? {
@@ -74,12 +76,14 @@ impl ImportMachines {
                 let found = self.clusters.find(&request.cluster_name).await?;
                 clusters.insert(request.cluster_name.clone(), found);
             }
-            let cluster = clusters.get(&request.cluster_name).and_then(Option::as_ref).map(|cluster| cluster.id);
+            let cluster = clusters.get(&request.cluster_name).and_then(Option::clone);
             let checked = cluster
                 .ok_or_else(|| Error::UnknownCluster(request.cluster_name.clone()))
                 .and_then(|cluster| Ok((cluster, machine_type(&self.catalogue, request.machine_type.as_ref())?)));
             match checked {
-                Ok((cluster, machine_type)) => waiting.push(Waiting { place, request, cluster, machine_type, k: 0 }),
+                Ok((cluster, machine_type)) => {
+                    waiting.push(Waiting { place, request, cluster, machine_type, k: 0, waited: false });
+                }
                 Err(why) => made[place] = Err(why),
             }
         }
@@ -103,40 +107,57 @@ impl ImportMachines {
                 Ok(None)
             }
             CommitError::NameTaken => {
-                let free = self.commands.free_name(one.cluster, &one.request.name, view).await?;
+                let free = self.commands.free_name(one.cluster.id, &one.request.name, view).await?;
                 Ok((!free).then_some(Err(Error::NameTaken)))
             }
             CommitError::NoCluster => Ok(Some(Err(Error::UnknownCluster(one.request.cluster_name.clone())))),
+            CommitError::NoPlace if one.waited => {
+                let refused = self.commands.refuse_creation(new_machine(one, view), &one.cluster, view).await;
+                Ok(refused?.map(Err))
+            }
+            CommitError::NoPlace => {
+                self.commands.settler.settle_all(view).await?;
+                one.waited = true;
+                Ok(None)
+            }
             CommitError::Store(error) => Err(error.into()),
             CommitError::Conflict | CommitError::KeyTaken => Ok(None),
         }
     }
 }
 
+/// Fails where the catalogue has no such machine type.
+pub(crate) fn check_machine_type(catalogue: &Catalogue, code: &Code) -> Result<(), Error> {
+    let known = catalogue.machine_type(code.as_str()).is_some();
+    if known { Ok(()) } else { Err(Error::UnknownMachineType(code.clone())) }
+}
+
 /// The machine type that is asked for, or the catalogue's first.
 pub(super) fn machine_type(catalogue: &Catalogue, asked: Option<&Code>) -> Result<Code, Error> {
     match asked {
         None => Ok(catalogue.default_machine_type().code.clone()),
-        Some(code) if catalogue.machine_type(code.as_str()).is_some() => Ok(code.clone()),
-        Some(code) => Err(Error::UnknownMachineType(code.clone())),
+        Some(code) => check_machine_type(catalogue, code).map(|()| code.clone()),
     }
 }
 
 fn id(one: &Waiting, view: &WorldView, k: u32) -> MachineId {
-    MachineId::of(view.world.seed, one.cluster, &one.request.name, view.now, k)
+    MachineId::of(view.world.seed, one.cluster.id, &one.request.name, view.now, k)
 }
 
-fn creation(one: &Waiting, view: &WorldView) -> MachineWrite {
-    let new = NewMachine {
+fn new_machine(one: &Waiting, view: &WorldView) -> NewMachine {
+    NewMachine {
         id: id(one, view, one.k),
-        cluster_id: one.cluster,
+        cluster_id: one.cluster.id,
         name: one.request.name.clone(),
         machine_type: one.machine_type.clone(),
         tags: one.request.tags.clone(),
         protection: one.request.protection,
         start: one.request.start,
-    };
-    let outcome = Machine::create(new, view.now, &view.world.rules);
+    }
+}
+
+fn creation(one: &Waiting, view: &WorldView) -> MachineWrite {
+    let outcome = Machine::create(new_machine(one, view), view.now, &view.world.rules);
     MachineWrite { before: None, after: Some(outcome.machine), events: outcome.events }
 }
 
@@ -165,7 +186,7 @@ mod tests {
         clusters.expect_find().times(2).returning(move |name| Ok(web(name)));
         let mut machines = MockMachineStore::new();
         let mut calls = 0;
-        machines.expect_commit_all().times(2).returning(move |writes| {
+        machines.expect_commit_all().times(2).returning(move |writes, _| {
             calls += 1;
             let (id_used, taken) = (Err(CommitError::IdUsed), Err(CommitError::NameTaken));
             Ok(if calls == 1 { vec![Ok(()), id_used, taken] } else { writes.iter().map(|_| Ok(())).collect() })

@@ -9,6 +9,7 @@ mod import;
 mod list;
 mod operate;
 mod past;
+mod room;
 mod wait;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use delete::DeleteMachine;
 pub use edit::EditMachine;
 pub use get::GetMachine;
 pub use import::ImportMachines;
+pub(crate) use import::check_machine_type;
 pub use list::{ListMachines, MachineList, MachineListQuery};
 pub use operate::OperateMachine;
 pub(crate) use past::MAX_EVENTS;

@@ -1,6 +1,6 @@
 //! Making the machines of a fleet operation.
 
-use cloudm_domain::{FleetOutcome, Machine, MachineId, NewMachine};
+use cloudm_domain::{FleetOutcome, Machine, MachineId, NewMachine, WorldRefusal};
 
 use super::Fleet;
 use super::fleet::{Decided, outcome_of, refusal};
@@ -34,6 +34,7 @@ impl Fleet {
         let mut trials: Vec<_> = (made..until).map(|number| Trial { number, k: 0 }).collect();
         let try_to = |trial: &Trial, view: &WorldView| creation(operation, template, *trial, view);
         let mut entries: Vec<_> = trials.iter().map(|trial| try_to(trial, &view)).collect();
+        let mut waited = false;
         for _ in 0..MAX_TRIALS {
             let decided = Decided { entries, cursor: cursor.clone(), last };
             let Some(written) = self.write_once(operation, decided, &view).await? else { return Ok(None) };
@@ -41,15 +42,20 @@ impl Fleet {
                 return Ok(Some(written.operation));
             }
             view = self.commands.world.read().await?;
+            let full = !waited && self.wait_for_places(&written.refused, &view).await?;
             let mut again = Vec::with_capacity(written.refused.len());
             entries = Vec::with_capacity(written.refused.len());
             for (at, error) in written.refused {
                 let Some(trial) = trials.get(at).copied() else { continue };
-                let (trial, entry) = self.try_again(operation, template, (trial, error), &view).await?;
+                let (trial, entry) = match error {
+                    CommitError::NoPlace if waited => (trial, without_place(operation, template, trial, &view)),
+                    error => self.try_again(operation, template, (trial, error), &view).await?,
+                };
                 again.push(trial);
                 entries.push(entry);
             }
             trials = again;
+            waited |= full;
         }
         Err(Error::Contention)
     }
@@ -63,6 +69,7 @@ impl Fleet {
         view: &WorldView,
     ) -> Result<(Trial, FleetEntry), Error> {
         let next = match &error {
+            CommitError::NoPlace => Some(trial),
             CommitError::IdUsed => Some(Trial { k: trial.k.saturating_add(1), ..trial }),
             CommitError::NameTaken => match template.name.name(number_in_name(trial.number)) {
                 Ok(name) => self.commands.free_name(template.cluster, &name, view).await?.then_some(trial),
@@ -88,24 +95,36 @@ fn id(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, view: 
     MachineId::in_batch(view.world.seed, template.cluster, template.name.as_str(), at, (trial.k, trial.number))
 }
 
-fn creation(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, view: &WorldView) -> FleetEntry {
-    let machine = id(operation, template, trial, view);
-    // That every number makes a name was seen when the operation was accepted.
-    let Ok(name) = template.name.name(number_in_name(trial.number)) else {
-        return refusal(machine, FleetOutcome::NameTaken);
-    };
-    let new = NewMachine {
+/// The machine to make; nothing where its number makes no name, which was seen when the operation was accepted.
+fn new_machine(machine: MachineId, template: &FleetTemplate, trial: Trial) -> Option<NewMachine> {
+    Some(NewMachine {
         id: machine,
         cluster_id: template.cluster,
-        name,
+        name: template.name.name(number_in_name(trial.number)).ok()?,
         machine_type: template.machine_type.clone(),
         tags: template.tags.clone(),
         protection: template.protection,
         start: template.start,
+    })
+}
+
+fn creation(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, view: &WorldView) -> FleetEntry {
+    let machine = id(operation, template, trial, view);
+    let Some(new) = new_machine(machine, template, trial) else {
+        return refusal(machine, FleetOutcome::NameTaken);
     };
     let outcome = Machine::create(new, view.now.max(operation.accepted.at), &view.world.rules);
     let write = MachineWrite { before: None, after: Some(outcome.machine), events: outcome.events };
     FleetEntry { result: FleetResult { machine, outcome: FleetOutcome::Done }, write: Some(write) }
+}
+
+/// The entry of a machine for which there is no place: its creation is refused, and the history says so.
+fn without_place(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, view: &WorldView) -> FleetEntry {
+    let machine = id(operation, template, trial, view);
+    let (at, why) = (view.now.max(operation.accepted.at), WorldRefusal::InsufficientCapacity);
+    let event = new_machine(machine, template, trial).map(|new| Machine::refuse_creation(new, at, why));
+    let write = event.map(|event| MachineWrite { before: None, after: None, events: vec![event] });
+    FleetEntry { write, ..refusal(machine, FleetOutcome::InsufficientCapacity) }
 }
 
 #[cfg(test)]
@@ -158,6 +177,28 @@ mod tests {
             })
             .returning(|batch| Ok(worked(&batch, |_| None)));
         assert!(make(MockMachineStore::new(), operations).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn machines_without_a_place_are_refused_and_told() {
+        let mut machines = MockMachineStore::new();
+        machines.expect_due().once().returning(|_, _| Ok(vec![]));
+        let mut operations = MockOperationStore::new();
+        let mut batches = 0;
+        operations.expect_work().times(3).returning(move |batch| {
+            batches += 1;
+            let told = |entry: &FleetEntry| entry.write.as_ref().is_some_and(|write| write.unmade().is_some());
+            let refused = |entry: &FleetEntry| entry.result.outcome == FleetOutcome::InsufficientCapacity;
+            let entries = &batch.entries;
+            assert_eq!(entries.iter().filter(|entry| told(entry) && refused(entry)).count(), [0, 0, 2][batches - 1]);
+            assert_eq!(entries.len(), [3, 2, 2][batches - 1]);
+            assert!(batch.sizes.is_some());
+            Ok(worked(&batch, |at| (batches == 2 || batches == 1 && at > 0).then_some(CommitError::NoPlace)))
+        });
+        let world = fixtures::full_world(Preset::Realistic, "10m");
+        let fleet = fixtures::fleet(world, machines, MockClusterStore::new(), operations);
+        let operation = fixtures::operation(FleetWork::Create(template()));
+        assert!(fleet.step(operation, 100, &mut Ahead::default()).await.unwrap().is_some());
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cloudm_domain::{FleetOutcome, MachineId, OperationId};
+use cloudm_domain::{FleetOutcome, MachineId, OperationId, WorldRefusal};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -12,7 +12,7 @@ use super::walk::Ahead;
 use crate::error::Error;
 use crate::machines::{MAX_ATTEMPTS, MachineCommands};
 use crate::ports::{
-    ClusterStore, CommitError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetWork, Lease,
+    ClusterStore, CommitError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetWork, Lease, MachineWrite,
     OperationStore, Runner, WorkError, WorldView,
 };
 use crate::settler::Settler;
@@ -141,7 +141,7 @@ impl Fleet {
         view: WorldView,
     ) -> Result<Option<FleetOperation>, Error> {
         let Decided { mut entries, cursor, last } = decided;
-        let mut view = view;
+        let (mut view, mut waited) = (view, false);
         for attempt in 1.. {
             let machines: Vec<_> = entries.iter().map(|entry| entry.result.machine).collect();
             let decided = Decided { entries, cursor: cursor.clone(), last };
@@ -150,12 +150,29 @@ impl Fleet {
                 return Ok(Some(written.operation));
             }
             view = self.commands.world.read().await?;
+            let full = !waited && self.wait_for_places(&written.refused, &view).await?;
             entries = Vec::with_capacity(written.refused.len());
             for (machine, error) in written.refused.iter().filter_map(|(at, error)| Some((machines.get(*at)?, error))) {
-                entries.extend(self.again(operation, (*machine, error), attempt, &view).await?);
+                let again = self.again(operation, (*machine, error), attempt, &view).await?;
+                let refused = waited && matches!(error, CommitError::NoPlace);
+                entries.extend(if refused { again.map(|entry| without_place(entry, &view)) } else { again });
             }
+            waited |= full;
         }
         Err(Error::Contention)
+    }
+
+    /// Where there was no place for some, settles what was due, for that may give places back; says whether it did.
+    pub(super) async fn wait_for_places(
+        &self,
+        refused: &[(usize, CommitError)],
+        view: &WorldView,
+    ) -> Result<bool, Error> {
+        let full = refused.iter().any(|(_, error)| matches!(error, CommitError::NoPlace));
+        if full {
+            self.settler.settle_through(view).await?;
+        }
+        Ok(full)
     }
 
     /// Decides a machine anew that was changed meanwhile; in the end, without it.
@@ -185,7 +202,14 @@ impl Fleet {
         let refuses = |entry: &FleetEntry| entry.result.outcome.is_refusal();
         let stays = operation.progress.rejected > 0 || entries.iter().any(refuses);
         let ending = (last && (cursor != Cursor::Emptying || stays)).then(|| ending(view, None));
-        let batch = FleetBatch { operation: operation.id, lease: self.lease(view.wall), entries, cursor, ending };
+        let batch = FleetBatch {
+            operation: operation.id,
+            lease: self.lease(view.wall),
+            entries,
+            cursor,
+            ending,
+            sizes: view.sizes(),
+        };
         let worked = match self.operations.work(batch).await {
             Ok(worked) => worked,
             Err(WorkError::NotYours) => return Ok(None),
@@ -225,11 +249,24 @@ pub(super) fn refusal(machine: MachineId, outcome: FleetOutcome) -> FleetEntry {
     FleetEntry { result: crate::ports::FleetResult { machine, outcome }, write: None }
 }
 
+/// What an entry comes to for which there is no place: the world refuses it, and says so in its history.
+fn without_place(entry: FleetEntry, view: &WorldView) -> FleetEntry {
+    let before = entry.write.as_ref().and_then(|write| Some((write.before.clone()?, &write.events)));
+    let asked = before.and_then(|(before, events)| Some((view.sizes()?.asked(Some(&before), events)?, before)));
+    // What asks for none any more is tried as it is.
+    let Some((asked, before)) = asked else { return entry };
+    let (why, rules) = (WorldRefusal::InsufficientCapacity, &view.world.rules);
+    let refused = before.clone().refuse(asked.cause, why, view.now, rules);
+    let write = MachineWrite { before: Some(before), after: Some(refused.machine), events: refused.events };
+    FleetEntry { write: Some(write), ..refusal(entry.result.machine, FleetOutcome::InsufficientCapacity) }
+}
+
 /// What a write that was refused to the end comes to.
 pub(super) fn outcome_of(error: &CommitError) -> FleetOutcome {
     match error {
         CommitError::NameTaken => FleetOutcome::NameTaken,
         CommitError::NoCluster => FleetOutcome::UnknownCluster,
+        CommitError::NoPlace => FleetOutcome::InsufficientCapacity,
         _ => FleetOutcome::Contention,
     }
 }
@@ -239,7 +276,8 @@ mod tests {
     use super::*;
     use crate::fixtures::{self, operation};
     use crate::ports::{
-        FleetWorked, MachinePage, MockClusterStore, MockMachineStore, MockOperationStore, SortKey, StoreError,
+        FleetWorked, MachinePage, MockClusterStore, MockMachineStore, MockOperationStore, PlacedMachine, SortKey,
+        StoreError,
     };
     use cloudm_domain::{Command, FleetState, Preset, Selector};
 
@@ -315,6 +353,39 @@ mod tests {
         });
         let fleet = fleet(machines(&["web-1", "web-2"], false), operations);
         assert!(matches!(step(&fleet).await.unwrap(), Some(operation) if operation.state.is_ended()));
+    }
+
+    #[tokio::test]
+    async fn machines_without_a_place_are_refused_and_told() {
+        let view = fixtures::full_view(Preset::Instant, "0s");
+        let stopped = |name| {
+            let placed = fixtures::placed(Preset::Instant, name);
+            let stopped = placed.machine.request(&Command::Stop.into(), view.now, &view.world.rules).unwrap();
+            PlacedMachine { machine: stopped.machine, cluster: placed.cluster }
+        };
+        let (page, one) = (vec![stopped("web-1"), stopped("web-2")], stopped("web-2"));
+        let mut machines = MockMachineStore::new();
+        machines.expect_due().times(2).returning(|_, _| Ok(vec![]));
+        machines.expect_list().returning(move |_| Ok(MachinePage { machines: page.clone(), next: None }));
+        machines.expect_get().returning(move |_| Ok(Some(one.clone())));
+        let mut operations = MockOperationStore::new();
+        let mut batches = 0;
+        operations.expect_work().times(3).returning(move |batch| {
+            batches += 1;
+            let outcomes: Vec<_> = batch.entries.iter().map(|entry| entry.result.outcome).collect();
+            if batches < 3 {
+                assert!(outcomes.iter().all(|outcome| *outcome == FleetOutcome::Done));
+                return Ok(worked(&batch, |at| (at + 1 == outcomes.len()).then_some(CommitError::NoPlace)));
+            }
+            assert_eq!(outcomes, [FleetOutcome::InsufficientCapacity]);
+            let after = batch.entries[0].write.as_ref().and_then(|write| write.after.as_ref());
+            assert_eq!(after.map(|machine| machine.attempt), Some(1));
+            Ok(worked(&batch, |_| None))
+        });
+        let world = fixtures::full_world(Preset::Instant, "0s");
+        let fleet = fixtures::fleet(world, machines, MockClusterStore::new(), operations);
+        let work = FleetWork::Operate(Selector::default(), Command::Start.into());
+        assert!(fleet.step(operation(work), BATCH, &mut Ahead::default()).await.unwrap().is_some());
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudm_domain::{Cluster, ClusterId, Instant, Name};
+use cloudm_domain::{Cluster, ClusterId, Code, Instant, Name, PoolSizes};
 
 use super::{KeptAnswer, StoreError};
 
@@ -27,6 +27,9 @@ pub enum ClusterWrite {
         expected: u64,
         /// What replaces it.
         cluster: Cluster,
+        /// The pools in which its machines need room, where it moves to another region; none where there is room for any
+        /// number.
+        sizes: Option<Arc<PoolSizes>>,
     },
     /// Delete it, where it has the expected version and no machine that is not TERMINATED.
     Delete {
@@ -66,6 +69,9 @@ pub enum ClusterCommitError {
     /// The cluster has machines that are not TERMINATED.
     #[error("the cluster has machines")]
     NotEmpty,
+    /// A pool of the region that it moves to has too little room for its machines of that type.
+    #[error("the region has no room for the cluster's machines")]
+    NoPlace(Code),
     /// An answer is kept under the key and has not expired.
     #[error("the idempotency key was used")]
     KeyTaken,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_domain::{
-    Cluster, ClusterId, Code, Instant, Machine, MachineEvent, MachineId, MachineState, Name, Order, OrderKey, Selector,
+    Change, Cluster, ClusterId, Code, Created, Instant, Machine, MachineEvent, MachineId, MachineState, Name, Order,
+    OrderKey, PoolSizes, Selector,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,16 +18,18 @@ pub struct Commit {
     pub write: MachineWrite,
     /// The answer to keep with it.
     pub keep: Option<KeptAnswer>,
+    /// The pools in which it may ask for a place; none where there is room for any number.
+    pub sizes: Option<Arc<PoolSizes>>,
 }
 
 impl From<MachineWrite> for Commit {
     fn from(write: MachineWrite) -> Self {
-        Self { write, keep: None }
+        Self { write, keep: None, sizes: None }
     }
 }
 
 /// A write of one machine with its events: the only kind of write to a machine. It makes it, replaces it, or forgets it; its
-/// events stay.
+/// events stay. With a machine neither before nor after, it says that a creation was refused: its id is used then.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MachineWrite {
     /// The machine as it was read, whose version it must still have; none for a creation.
@@ -38,9 +41,18 @@ pub struct MachineWrite {
 }
 
 impl MachineWrite {
-    /// The machine that it is of; none where there is no machine at all.
+    /// The machine that it is of; none where there is nothing at all.
     pub fn machine(&self) -> Option<MachineId> {
-        self.after.as_ref().or(self.before.as_ref()).map(|machine| machine.id)
+        let machine = self.after.as_ref().or(self.before.as_ref()).map(|machine| machine.id);
+        machine.or_else(|| self.events.first().map(|event| event.machine))
+    }
+
+    /// What was to be made, where it is of a machine that is not.
+    pub fn unmade(&self) -> Option<&Created> {
+        match (&self.before, &self.after, self.events.as_slice()) {
+            (None, None, [MachineEvent { change: Change::CreationRefused { created, .. }, .. }]) => Some(created),
+            _ => None,
+        }
     }
 
     /// Whether it is of one machine, and its events lead from the version before to the version after, one by one.
@@ -51,6 +63,7 @@ impl MachineWrite {
         let version = |machine: &Machine| machine.version;
         let before = self.before.as_ref().map_or(0, version);
         let one = self.before.as_ref().zip(self.after.as_ref()).is_none_or(|(before, after)| before.id == after.id);
+        let one = one && (self.before.is_some() || self.after.is_some() || self.unmade().is_some());
         self.machine().is_some_and(|id| one && lead(&self.events, id, before, self.after.as_ref().map(version)))
     }
 }
@@ -78,6 +91,9 @@ pub enum CommitError {
     /// The cluster to make it in does not exist.
     #[error("the cluster does not exist")]
     NoCluster,
+    /// The pool in which it asks for a place has none left.
+    #[error("the pool has no place left")]
+    NoPlace,
     /// An answer is kept under the key and has not expired.
     #[error("the idempotency key was used")]
     KeyTaken,
@@ -198,9 +214,13 @@ pub trait MachineStore: Send + Sync {
 
     /// Writes one machine, its events and the kept answer, atomically.
     ///
-    /// MUST check, in this order: the key, the id, the expected version, the cluster (of a creation), the name. Of writers
+    /// MUST check, in this order: the key, the id, the expected version, the cluster (of a creation, refused or not), the name, the place. Of writers
     /// that race for a name, an id or a version, exactly one MUST win. Many may share one disk commit, but one's failed
     /// condition MUST NOT undo another's write.
+    ///
+    /// It asks for the place that [`PoolSizes::asked`] says, in the region that its cluster has then. It MUST be refused where as
+    /// many other machines of that type, in clusters of that region, hold a place by their stored state ([`PoolSizes::is_held_in`]) as the pool
+    /// has: whoever races for the last place, it MUST be given once. Who asks for none MUST be refused none.
     async fn commit(&self, commit: Commit) -> Result<(), CommitError>;
 
     /// Writes many machines at once; the answers are in the order of the writes.
@@ -208,7 +228,11 @@ pub trait MachineStore: Send + Sync {
     /// MUST have the effect of committing each by itself, in their order, with the checks of [`MachineStore::commit`]: one
     /// that is refused changes nothing, and stops none of the others. MUST NOT take more than [`MachineQuery::MAX_EXAMINED`]. All
     /// that were written are acknowledged together; after an error each of them may have been written, whole.
-    async fn commit_all(&self, writes: Vec<MachineWrite>) -> Result<Vec<Result<(), CommitError>>, StoreError>;
+    async fn commit_all(
+        &self,
+        writes: Vec<MachineWrite>,
+        sizes: Option<Arc<PoolSizes>>,
+    ) -> Result<Vec<Result<(), CommitError>>, StoreError>;
 
     /// How many machines there are of each cluster, machine type and state, by their stored state, all at one moment;
     /// TERMINATED ones too, but none of a cluster that exists no more, and nothing of which there is none. In no order.

@@ -1,9 +1,11 @@
 //! Fleet operations, and what came of them for each machine.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use cloudm_domain::{
     ClusterId, Code, FleetKind, FleetOutcome, FleetProgress, FleetState, Instant, MachineId, NameTemplate, OperationId,
-    Protection, Request, Selector, Tag, Tags, WallMillis,
+    PoolSizes, Protection, Request, Selector, Tag, Tags, WallMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +140,8 @@ pub struct FleetBatch {
     pub lease: Lease,
     /// The machines, each once.
     pub entries: Vec<FleetEntry>,
+    /// The pools in which they may ask for places; none where there is room for any number.
+    pub sizes: Option<Arc<PoolSizes>>,
     /// Where the operation goes on after them.
     pub cursor: Cursor,
     /// Where they are the last: how it ends.

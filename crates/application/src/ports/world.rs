@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_domain::{
-    Behaviour, Clock, Incarnation, Instant, Preset, Rate, Rules, Seed, Span, Timeline, WallMillis, WorldName,
+    Behaviour, Capacity, Clock, Incarnation, Instant, PoolSizes, Preset, Rate, Rules, Seed, Span, Timeline, WallMillis,
+    WorldName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,8 @@ pub struct World {
     pub clock: Clock,
     /// Its rules, ready for use.
     pub rules: Rules,
+    /// What it has room for. It decides commands, and no step of a chain.
+    pub capacity: Capacity,
     /// How often the record was written.
     pub version: u64,
     /// What a reset gives back to it.
@@ -70,6 +73,7 @@ impl World {
             preset: new.preset,
             clock: Clock::new(start, wall, new.rate),
             rules,
+            capacity: Capacity::default(),
             version: 1,
             origin: Origin { start: new.start, rate: new.rate, retention: new.retention },
             asked: new.asked,
@@ -125,6 +129,8 @@ struct Stored {
     clock: Clock,
     behaviour: Timeline<Behaviour>,
     retention: Timeline<Span>,
+    #[serde(default, skip_serializing_if = "Capacity::is_default")]
+    capacity: Capacity,
     // The first servers wrote none of these.
     #[serde(default = "first")]
     version: u64,
@@ -140,20 +146,32 @@ fn first() -> u64 {
 
 impl From<Stored> for World {
     fn from(stored: Stored) -> Self {
-        let Stored { name, incarnation, seed, start, preset, clock, behaviour, retention, version, origin, asked } =
-            stored;
+        let Stored {
+            name,
+            incarnation,
+            seed,
+            start,
+            preset,
+            clock,
+            behaviour,
+            retention,
+            capacity,
+            version,
+            origin,
+            asked,
+        } = stored;
         let mut rules = Rules::new(seed, Preset::Instant.behaviour());
         rules.behaviour = behaviour;
         rules.retention = retention;
         let before = Origin { start: Some(start), rate: clock.rate(), retention: Rules::DEFAULT_RETENTION };
         let origin = origin.unwrap_or(before);
-        Self { name, incarnation, seed, start, preset, clock, rules, version, origin, asked }
+        Self { name, incarnation, seed, start, preset, clock, rules, capacity, version, origin, asked }
     }
 }
 
 impl From<World> for Stored {
     fn from(world: World) -> Self {
-        let World { name, incarnation, seed, start, preset, clock, rules, version, origin, asked } = world;
+        let World { name, incarnation, seed, start, preset, clock, rules, capacity, version, origin, asked } = world;
         let Rules { behaviour, retention, .. } = rules;
         Self {
             name,
@@ -164,6 +182,7 @@ impl From<World> for Stored {
             clock,
             behaviour,
             retention,
+            capacity,
             version,
             origin: Some(origin),
             asked,
@@ -180,6 +199,13 @@ pub struct WorldView {
     pub now: Instant,
     /// What the wall clock that its servers share says.
     pub wall: WallMillis,
+}
+
+impl WorldView {
+    /// The sizes of its pools now; none where there is room for any number.
+    pub fn sizes(&self) -> Option<Arc<PoolSizes>> {
+        self.world.capacity.sizes(self.now).map(Arc::new)
+    }
 }
 
 /// A write of the record of a world, with the answer to keep for it.
@@ -231,7 +257,7 @@ pub trait WorldStore: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cloudm_domain::Rate;
+    use cloudm_domain::{Pool, Rate, Refill};
 
     #[test]
     fn a_world_is_read_as_it_was_stored() {
@@ -248,6 +274,13 @@ mod tests {
         let mut world = World::create(new, 1_900_000_000_000);
         let later = world.start.plus(Span::from_secs(5));
         world.rules.behaviour.push(later, Preset::Realistic.behaviour()).unwrap();
+        let pool = Pool {
+            region_code: "A".parse().unwrap(),
+            machine_type: "small".parse().unwrap(),
+            size: 1,
+            refills: vec![Refill { at: later, size: 2 }],
+        };
+        world.capacity = Capacity::new(vec![pool], true).unwrap();
         let text = serde_json::to_string(&world).unwrap();
         assert_eq!(serde_json::from_str::<World>(&text).unwrap(), world);
     }

@@ -1,6 +1,6 @@
 //! Laws 3 and 5: draws have names, and nothing shared decides a step of a chain.
 
-use cloudm_domain::{Machine, MachineData, Span};
+use cloudm_domain::{Command, Machine, MachineData, Preset, Rules, Seed, Span};
 use proptest::prelude::*;
 
 use crate::life::{Act, START, Told, labels, lives, rules};
@@ -50,6 +50,23 @@ proptest! {
         plain.settle(end, &rules);
         edited.settle(end, &rules);
         prop_assert_eq!(plain.fate(), edited.fate());
+    }
+
+    /// A refusal by the world changes nothing but what is drawn next.
+    #[test]
+    fn a_retry_draws_anew(seed in 0..=Seed::MAX, refusals in 1..5_u32) {
+        let rules = Rules::new(Seed::new(seed).unwrap(), Preset::Realistic.behaviour());
+        let day = START.plus(Span::from_secs(86_400));
+        let mut told = Told::new(1, START, &rules);
+        told.settle(day, &rules);
+        let mut at_once = told.clone();
+        (0..refusals).for_each(|_| told.act(&Act::Refuse, day, &rules));
+        prop_assert_eq!(told.machine.attempt, refusals);
+        prop_assert_eq!((told.machine.state, told.machine.next), (at_once.machine.state, at_once.machine.next));
+        told.act(&Act::Ask(Command::Start.into()), day, &rules);
+        at_once.act(&Act::Ask(Command::Start.into()), day, &rules);
+        prop_assert_eq!((told.machine.attempt, told.machine.ordinal), (0, at_once.machine.ordinal));
+        prop_assert_ne!(told.machine.next, at_once.machine.next);
     }
 
     /// With the machine and the rules the same, whatever was before cannot matter.

@@ -1,9 +1,11 @@
 //! Law 7: a machine is the fold of its events.
 
-use cloudm_domain::{FoldError, Instant, MachineId, fold};
+use cloudm_domain::{
+    ClusterId, FoldError, Instant, Machine, MachineId, MachineState, NewMachine, Protection, Tags, WorldRefusal, fold,
+};
 use proptest::prelude::*;
 
-use crate::life::{Told, lives, rules};
+use crate::life::{START, Told, lives, rules};
 
 proptest! {
     #![proptest_config(crate::config())]
@@ -66,4 +68,22 @@ proptest! {
 #[test]
 fn nothing_is_no_history() {
     assert_eq!(fold([]), Err(FoldError::Empty));
+}
+
+#[test]
+fn a_creation_that_is_refused_leaves_what_was_forgotten_at_once() {
+    let new = NewMachine {
+        id: MachineId::from_bytes([1; 12]),
+        cluster_id: ClusterId::from_bytes([2; 12]),
+        name: "web-1".parse().unwrap(),
+        machine_type: "small".parse().unwrap(),
+        tags: Tags::default(),
+        protection: Protection::default(),
+        start: true,
+    };
+    let refused = Machine::refuse_creation(new, START, WorldRefusal::InsufficientCapacity);
+    let never = fold([&refused]).unwrap();
+    assert_eq!((never.version, never.state), (1, MachineState::Terminated));
+    assert!(never.is_forgotten(START) && !never.holds_name() && !never.is_due(Instant::MAX));
+    assert_eq!(fold([&refused, &refused]), Err(FoldError::OutOfOrder { version: 1 }));
 }

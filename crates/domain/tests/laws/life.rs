@@ -1,8 +1,8 @@
 //! Random lives: what is done to a machine and when, under which rules.
 
 use cloudm_domain::{
-    Behaviour, Bounds, Change, ClusterId, Command, Distribution, Edit, Entered, Instant, Machine, MachineEvent,
-    MachineId, NewMachine, Odds, Outcome, Preset, Protection, Request, Rules, Seed, Span, Tags, Timing,
+    Behaviour, Bounds, Cause, Change, ClusterId, Command, Distribution, Edit, Entered, Instant, Machine, MachineEvent,
+    MachineId, NewMachine, Odds, Outcome, Preset, Protection, Request, Rules, Seed, Span, Tags, Timing, WorldRefusal,
 };
 use proptest::prelude::*;
 
@@ -17,6 +17,8 @@ pub(crate) enum Act {
     Ask(Request),
     Edit(Edit),
     Delete,
+    /// The world refuses a START, whatever state it is in.
+    Refuse,
 }
 
 pub(crate) fn acts() -> impl Strategy<Value = Act> {
@@ -37,6 +39,7 @@ pub(crate) fn acts() -> impl Strategy<Value = Act> {
         20 => (command, any::<bool>()).prop_map(|(command, force)| Act::Ask(Request { command, force })),
         3 => edit,
         1 => Just(Act::Delete),
+        2 => Just(Act::Refuse),
     ]
 }
 
@@ -140,6 +143,7 @@ impl Told {
             Act::Ask(request) => machine.request(request, now, rules),
             Act::Delete => machine.delete(now, rules),
             Act::Edit(edit) => machine.edit(edit, now, rules),
+            Act::Refuse => Ok(machine.refuse(Cause::Start, WorldRefusal::InsufficientCapacity, now, rules)),
         };
         if let Ok(outcome) = outcome {
             self.take(outcome);

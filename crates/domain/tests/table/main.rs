@@ -102,6 +102,7 @@ fn machine(state: MachineState, stuck: bool, protection: Protection) -> Machine 
         reason: None,
         deleted: false,
         ordinal: 5,
+        attempt: 0,
         version: 7,
         created_at: at,
         updated_at: at,

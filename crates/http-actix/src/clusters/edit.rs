@@ -70,5 +70,6 @@ pub(crate) async fn edit_cluster(
 problems!(EditClusterProblems:
     NoSuchWorld, InvalidId, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader,
     NoSuchCluster, RequestTimeout, NameTaken, VersionMismatch, BodyTooLarge, UnsupportedMediaType, UnknownField,
-    DuplicateField, WrongType, InvalidName, InvalidValue, UnknownRegion, Contention, StoreUnavailable,
+    DuplicateField, WrongType, InvalidName, InvalidValue, UnknownRegion, InsufficientCapacity, Settling,
+    Contention, StoreUnavailable,
 );

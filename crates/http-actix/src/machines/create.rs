@@ -109,5 +109,5 @@ problems!(CreateMachineProblems:
     NoSuchWorld, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, RequestTimeout,
     NameTaken, IdempotencyInFlight, BodyTooLarge, UnsupportedMediaType, UnknownField, DuplicateField, MissingField,
     WrongType, InvalidName, InvalidTags, InvalidValue, UnknownCluster, UnknownMachineType, IdempotencyMismatch, SettleLimit,
-    Contention, StoreUnavailable,
+    InsufficientCapacity, Settling, Contention, StoreUnavailable,
 );

@@ -34,7 +34,7 @@ use crate::world::{World, id};
 #[get("/machines/{id}")]
 pub(crate) async fn get_machine(request: HttpRequest, world: World) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(&request)?;
-    let at = query.at()?;
+    let at = query.instant("at")?;
     query.end()?;
     let id = id(&request)?;
     let view = match at {

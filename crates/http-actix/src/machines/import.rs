@@ -120,8 +120,8 @@ pub(crate) async fn import_machines(
 }
 
 problems!(ImportMachinesProblems:
-    NoSuchWorld, UnknownParameter, InvalidHeader, RequestTimeout, UnsupportedMediaType, Contention, StoreUnavailable,
-    TooManyTransfers,
+    NoSuchWorld, UnknownParameter, InvalidHeader, RequestTimeout, UnsupportedMediaType, Settling, Contention,
+    StoreUnavailable, TooManyTransfers,
 );
 
 fn refuse_key(request: &HttpRequest) -> Result<(), Problem> {

@@ -56,7 +56,7 @@ pub(crate) struct MachineListBody<'a> {
 #[get("/machines")]
 pub(crate) async fn list_machines(request: HttpRequest, world: World) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(&request)?;
-    let at = query.at()?;
+    let at = query.instant("at")?;
     let asked = MachineListQuery {
         selector: query.selector()?,
         order: query.order()?,

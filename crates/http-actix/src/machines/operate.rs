@@ -68,7 +68,8 @@ pub(crate) async fn operate_machine(request: HttpRequest, world: World, _: NoBod
 problems!(OperateMachineProblems:
     NoSuchWorld, InvalidId, UnknownAction, MissingParameter, UnexpectedBody, UnknownParameter, DuplicateParameter, InvalidParameter,
     InvalidHeader, NoSuchMachine, RequestTimeout, IllegalTransition, OperationInProgress, Protected, IdempotencyInFlight,
-    VersionMismatch, BodyTooLarge, UnknownMachineType, IdempotencyMismatch, SettleLimit, Contention, StoreUnavailable,
+    VersionMismatch, BodyTooLarge, UnknownMachineType, IdempotencyMismatch, SettleLimit,
+    InsufficientCapacity, Settling, Contention, StoreUnavailable,
 );
 
 fn command(query: &mut Query) -> Result<Command, Problem> {

@@ -229,6 +229,7 @@ fn refusal(outcome: FleetOutcome) -> Option<&'static str> {
         FleetOutcome::SettleLimit => codes::Code::SettleLimit,
         FleetOutcome::Contention => codes::Code::Contention,
         FleetOutcome::ClusterNotEmpty => codes::Code::ClusterNotEmpty,
+        FleetOutcome::InsufficientCapacity => codes::Code::InsufficientCapacity,
     };
     Some(code.text())
 }

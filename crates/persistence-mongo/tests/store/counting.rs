@@ -66,7 +66,7 @@ impl Site {
     }
 
     async fn write(&self, writes: Vec<MachineWrite>) {
-        assert!(self.ports.machines.commit_all(writes).await.unwrap().iter().all(Result::is_ok));
+        assert!(self.ports.machines.commit_all(writes, None).await.unwrap().iter().all(Result::is_ok));
     }
 
     async fn count(&self, state: MachineState) -> u64 {

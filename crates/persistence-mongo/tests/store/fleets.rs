@@ -46,7 +46,7 @@ impl Fleet<'_> {
         }
         let ending = (self.way == Way::WorkToTheEnd).then(|| ending(FOREVER));
         let FleetOperation { id, cursor, .. } = operation(1);
-        FleetBatch { operation: id, lease: lease(1, 0, FOREVER), entries, cursor, ending }
+        FleetBatch { operation: id, lease: lease(1, 0, FOREVER), entries, cursor, ending, sizes: None }
     }
 
     /// Writes.
@@ -57,7 +57,7 @@ impl Fleet<'_> {
             Way::WriteMany => {
                 let second = made(draft(self.web, "b").made(self.rules));
                 let writes = vec![changed(self.machine, touched(self.machine, self.rules)), second];
-                let written = ports.machines.commit_all(writes).await;
+                let written = ports.machines.commit_all(writes, None).await;
                 text(written.map(|answers| assert!(answers.iter().all(Result::is_ok), "{answers:?}")))
             }
             Way::AcceptOperation => {

@@ -11,5 +11,6 @@ mod contract;
 mod counting;
 mod database;
 mod fleets;
+mod places;
 mod proxy;
 mod writes;

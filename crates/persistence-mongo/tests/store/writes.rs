@@ -147,7 +147,7 @@ impl Trial {
             Way::MoveClock => return text(ports.world.commit(self.moved(keep)).await),
             Way::CreateCluster => return text(ports.clusters.commit(cluster(ClusterWrite::Create(web.clone()))).await),
             Way::EditCluster => {
-                let write = ClusterWrite::Update { expected: 1, cluster: renamed(web, "front") };
+                let write = ClusterWrite::Update { expected: 1, cluster: renamed(web, "front"), sizes: None };
                 return text(ports.clusters.commit(cluster(write)).await);
             }
             Way::DeleteCluster => {

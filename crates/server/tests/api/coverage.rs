@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    bulk, clock, clusters, digests, endings, events, fleets, lists, machines, operations, site, site_constants,
-    snapshots, spec, stats, surroundings, waits, worlds,
+    bulk, capacity, clock, clusters, digests, endings, events, fleets, lists, machines, operations, scorecard, site,
+    site_constants, snapshots, spec, stats, surroundings, waits, worlds,
 };
 
 /// A test, and the operations that it shows at work.
@@ -38,6 +38,8 @@ const TESTS: &[Shows] = &[
     (clock::a_clock_is_moved_to_what_is_next, &["advanceClockToNext"]),
     (clock::a_world_runs_until_nothing_is_on_its_way, &["runUntilIdle"]),
     (clock::a_behaviour_is_read_and_changed, &["getBehaviour", "putBehaviour", "listPresets"]),
+    (capacity::a_capacity_is_read_and_changed, &["getCapacity", "putCapacity", "editCapacity"]),
+    (scorecard::a_score_is_kept_of_what_happened, &["getScorecard"]),
     (digests::one_seed_has_one_digest_and_another_has_another, &["getDigest"]),
     (waits::who_waits_is_woken_when_the_machine_is_there, &["waitForMachine"]),
     (surroundings::a_server_that_drains_lives_but_is_not_ready, &["isAlive", "isReady", "isHealthy"]),

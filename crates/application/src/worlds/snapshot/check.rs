@@ -119,7 +119,7 @@ impl Check {
         holds(event.at <= self.now, "it happened after now")?;
         let last = self.events.get(&event.machine);
         let is_next = match last {
-            None => event.version == 1 && matches!(event.change, cloudm_domain::Change::Created(_)),
+            None => event.version == 1 && event.change.begins(),
             Some((version, at)) => event.version == version + 1 && event.at >= *at,
         };
         holds(is_next, "it is not the next event of its machine")?;

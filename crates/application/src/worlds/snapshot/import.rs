@@ -77,6 +77,7 @@ fn record(head: Head, name: WorldName, incarnation: Incarnation) -> World {
         preset: head.preset,
         clock: Clock::new(head.now, 0, head.rate),
         rules,
+        capacity: head.capacity,
         version: 1,
         origin: head.origin,
         asked: None,

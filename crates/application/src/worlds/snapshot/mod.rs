@@ -13,7 +13,7 @@ mod tests;
 mod write;
 
 use cloudm_domain::{
-    Behaviour, Cluster, Instant, MachineData, MachineEvent, Preset, Rate, Seed, Span, Timeline, WorldName,
+    Behaviour, Capacity, Cluster, Instant, MachineData, MachineEvent, Preset, Rate, Seed, Span, Timeline, WorldName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,8 @@ struct Head {
     rate: Rate,
     behaviour: Timeline<Behaviour>,
     retention: Timeline<Span>,
+    #[serde(default, skip_serializing_if = "Capacity::is_default")]
+    capacity: Capacity,
     origin: Origin,
 }
 

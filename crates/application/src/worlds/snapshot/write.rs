@@ -69,6 +69,7 @@ fn head(world: World, now: Instant) -> Head {
         rate: world.clock.rate(),
         behaviour: world.rules.behaviour,
         retention: world.rules.retention,
+        capacity: world.capacity,
         origin: world.origin,
     }
 }

@@ -131,6 +131,13 @@ pub(super) fn good_body(operation: &str) -> Value {
         "advanceClock" => json!({"by": "2m"}),
         "runUntilIdle" => json!({"limit": "2m"}),
         "putBehaviour" => serde_json::to_value(Preset::Flaky.behaviour()).unwrap(),
+        "putCapacity" => json!({
+            "pools": [{"region_code": "A", "machine_type": "small", "size": 10}], "suspended_frees_place": true,
+        }),
+        "editCapacity" => json!({
+            "region_code": "A", "machine_type": "small", "size": 10,
+            "refills": [{"at": "2030-01-02T00:00:00Z", "size": 20}],
+        }),
         other => panic!("{other} needs a good body here"),
     }
 }
