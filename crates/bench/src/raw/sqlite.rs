@@ -10,10 +10,11 @@ use tempfile::TempDir;
 use crate::requests::Shuffle;
 
 /// The schema of a world, in the order of its upgrades.
-const SCHEMA: [&str; 3] = [
+const SCHEMA: [&str; 4] = [
     include_str!("../../../persistence-embedded/src/schema/world_1.sql"),
     include_str!("../../../persistence-embedded/src/schema/world_2.sql"),
     include_str!("../../../persistence-embedded/src/schema/world_3.sql"),
+    include_str!("../../../persistence-embedded/src/schema/world_4.sql"),
 ];
 
 /// The id of the cluster that all machines are in.
