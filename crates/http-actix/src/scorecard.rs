@@ -48,11 +48,11 @@ pub(crate) struct ScorecardBody {
     crashes: u64,
     /// How long it took from what was asked to what was done; absent where nothing was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
+    #[schema(value_type = LatencyBody, required = false)]
     time_to_settle: Option<LatencyBody>,
     /// The times with fewer machines RUNNING than `fewer_than`; absent without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
+    #[schema(value_type = ShortageBody, required = false)]
     shortage: Option<ShortageBody>,
 }
 
