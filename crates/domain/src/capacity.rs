@@ -216,6 +216,8 @@ pub struct PlaceAsked {
     pub machine_type: Code,
     /// What it is asked for.
     pub cause: Cause,
+    /// Whether who asks held a place there before: it gives that one back.
+    pub holds: bool,
 }
 
 impl PoolSizes {
@@ -234,9 +236,10 @@ impl PoolSizes {
         holds_place(state, self.suspended_frees_place)
     }
 
-    /// Whether there is room for one more where `held` places are.
-    pub fn has_room(&self, region: &Code, machine_type: &Code, held: u64) -> bool {
-        self.has_room_for(region, machine_type, (held, 1))
+    /// Whether there is a place for who asks, where so many are held, with its own.
+    pub fn has_place(&self, region: &Code, asked: &PlaceAsked, held: u64) -> bool {
+        let others = held.saturating_sub(u64::from(asked.holds));
+        self.has_room_for(region, &asked.machine_type, (others, 1))
     }
 
     /// Whether there is room for so many more where `held` places are. For none there always is.
@@ -255,6 +258,7 @@ impl PoolSizes {
             });
         };
         let mut machine = before.clone();
+        let holds = |machine_type: &Code| before.machine_type == *machine_type && self.is_held_in(before.state);
         for event in events {
             let held = self.is_held_in(machine.state);
             machine.apply(event).ok()?;
@@ -263,7 +267,8 @@ impl PoolSizes {
                 && entered.cause != Cause::Terminate
                 && self.is_held_in(entered.state)
             {
-                return Some(PlaceAsked { machine_type: machine.machine_type.clone(), cause: entered.cause });
+                let machine_type = machine.machine_type.clone();
+                return Some(PlaceAsked { holds: holds(&machine_type), machine_type, cause: entered.cause });
             }
         }
         None
@@ -271,7 +276,7 @@ impl PoolSizes {
 }
 
 fn asked_by(created: &Created) -> PlaceAsked {
-    PlaceAsked { machine_type: created.machine_type.clone(), cause: Cause::Create }
+    PlaceAsked { machine_type: created.machine_type.clone(), cause: Cause::Create, holds: false }
 }
 
 #[cfg(test)]
@@ -337,9 +342,13 @@ mod tests {
 
     #[test]
     fn room_ends_with_the_size_and_is_endless_without_a_pool() {
-        let (a, b, small) = ("A".parse().unwrap(), "B".parse().unwrap(), "small".parse().unwrap());
-        assert_eq!([0, 1, 2].map(|held| sizes(false).has_room(&a, &small, held)), [true, false, false]);
-        assert!(sizes(false).has_room(&b, &small, u64::MAX));
+        let (a, b) = ("A".parse().unwrap(), "B".parse().unwrap());
+        let sizes = sizes(false);
+        let other = PlaceAsked { machine_type: "small".parse().unwrap(), cause: Cause::Start, holds: false };
+        let holder = PlaceAsked { holds: true, ..other.clone() };
+        assert_eq!([0, 1, 2].map(|held| sizes.has_place(&a, &other, held)), [true, false, false]);
+        assert_eq!([0, 1, 2].map(|held| sizes.has_place(&a, &holder, held)), [true, true, false]);
+        assert!(sizes.has_place(&b, &other, u64::MAX));
         assert_eq!(Capacity::default().sizes(after(0)), None);
     }
 

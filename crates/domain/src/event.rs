@@ -150,6 +150,16 @@ impl Change {
     }
 }
 
+impl MachineEvent {
+    /// What happens in the place of a creation, whose first event this is, where the world refuses it; nothing in the place of
+    /// another event.
+    pub fn refused(&self, why: WorldRefusal) -> Option<Self> {
+        let Change::Created(created) = &self.change else { return None };
+        let created = Box::new(Created { next: None, ..Created::clone(created) });
+        Some(Self { change: Change::CreationRefused { created, why }, ..self.clone() })
+    }
+}
+
 /// Why events do not make a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {

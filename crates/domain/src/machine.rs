@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use crate::event::{Change, Created, MachineEvent, WorldRefusal};
+use crate::event::{Change, MachineEvent};
 use crate::id::{ClusterId, MachineId};
 use crate::lifecycle::{Cause, MachineState, Operation};
 use crate::name::{Code, Name, Tags};
@@ -285,20 +285,6 @@ impl Machine {
         outcome.events.insert(0, created);
         outcome.changed = true;
         outcome
-    }
-
-    /// The event of a creation at `now` that the world refuses.
-    pub fn refuse_creation(new: NewMachine, now: Instant, why: WorldRefusal) -> MachineEvent {
-        let created = Box::new(Created {
-            cluster_id: new.cluster_id,
-            name: new.name,
-            machine_type: new.machine_type,
-            tags: new.tags,
-            protection: new.protection,
-            to: if new.start { MachineState::Running } else { MachineState::Stopped },
-            next: None,
-        });
-        MachineEvent { machine: new.id, version: 1, at: now, change: Change::CreationRefused { created, why } }
     }
 
     /// When the active state it is in ends; none at rest, or where it is stuck.

@@ -419,7 +419,8 @@ mod tests {
         crashes.mean_time_between_failures = Some(Span::from_millis(1));
         events.extend(life(2, &rules(crashes), &[], 100));
         let why = WorldRefusal::InsufficientCapacity;
-        events.push(Machine::refuse_creation(new_machine(3), after(50), why));
+        let third = Machine::create(new_machine(3), after(50), &rules(slow()));
+        events.extend(third.events[0].refused(why));
         let stopped = life(4, &rules(Preset::Instant.behaviour()), &[(1, Command::Stop.into())], 1);
         let refused = fold(&stopped).unwrap().refuse(Cause::Start, why, after(60), &rules(slow()));
         events.extend(stopped.into_iter().chain(refused.events));

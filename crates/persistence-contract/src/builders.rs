@@ -115,7 +115,8 @@ impl Draft {
 
     /// The event of its creation where the world refuses it.
     pub fn refused(self) -> MachineEvent {
-        Machine::refuse_creation(self.new, self.at, WorldRefusal::InsufficientCapacity)
+        let made = self.made(&Rules::new(seed(), Preset::Instant.behaviour()));
+        made.events[0].refused(WorldRefusal::InsufficientCapacity).unwrap()
     }
 
     /// What its creation comes to.

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use cloudm_application::ports::MachineWrite;
-use cloudm_domain::{Cluster, ClusterId, Code, PoolSizes};
-use rusqlite::{Connection, params};
+use cloudm_domain::{Cluster, Code, PoolSizes};
+use rusqlite::{Connection, Params, params};
 
 use crate::counts::Deltas;
 use crate::error::DbError;
@@ -30,33 +30,34 @@ impl<'a> Places<'a> {
 
     /// Whether a write asks for a place and there is none; `pending` is what was written before it and not counted yet.
     pub(crate) fn refuse(&mut self, write: &MachineWrite, pending: &Deltas) -> Result<bool, DbError> {
-        let before = write.before.as_ref();
-        let Some(asked) = self.sizes.asked(before, &write.events) else { return Ok(false) };
-        let Some(machine) = before.or(write.after.as_ref()) else { return Ok(false) };
+        let Some(asked) = self.sizes.asked(write.before.as_ref(), &write.events) else { return Ok(false) };
+        let Some(machine) = write.before.as_ref().or(write.after.as_ref()) else { return Ok(false) };
         let Some(cluster) = clusters::get(self.group, machine.cluster_id)? else { return Ok(false) };
-        let pool = (cluster.region_code.clone(), asked.machine_type);
-        if self.sizes.size(&pool.0, &pool.1).is_none() {
+        let region = &cluster.region_code;
+        if self.sizes.size(region, &asked.machine_type).is_none() {
             return Ok(false);
         }
-        let own = before.is_some_and(|one| one.machine_type == pool.1 && self.sizes.is_held_in(one.state));
-        let held = self.held(&pool, pending)? - i64::from(own);
-        Ok(!self.sizes.has_room(&pool.0, &pool.1, u64::try_from(held).unwrap_or_default()))
+        let held = self.held(&(region.clone(), asked.machine_type.clone()), pending)?;
+        Ok(!self.sizes.has_place(region, &asked, u64::try_from(held).unwrap_or_default()))
     }
 
     fn held(&mut self, pool: &(Code, Code), pending: &Deltas) -> Result<i64, DbError> {
         let stored = match self.stored.get(pool) {
             Some(stored) => *stored,
-            None => stored(self.group, self.sizes, pool)?,
+            None => {
+                let values = params![pool.0.as_str(), pool.1.as_str()];
+                stored(self.group, self.sizes, sql::COUNT_OF_POOL, values)?
+            }
         };
         self.stored.insert(pool.clone(), stored);
         Ok(stored + self.group.held(self.sizes, pool)? + pending.held(self.group, self.sizes, pool)?)
     }
 }
 
-/// How many places of a pool the stored counts say are held.
-fn stored(db: &Connection, sizes: &PoolSizes, (region, machine_type): &(Code, Code)) -> Result<i64, DbError> {
-    let mut statement = db.prepare_cached(sql::COUNT_OF_POOL)?;
-    let mut rows = statement.query(params![region.as_str(), machine_type.as_str()])?;
+/// How many places the counts that a statement finds say are held.
+fn stored(db: &Connection, sizes: &PoolSizes, sql: &str, values: impl Params) -> Result<i64, DbError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
     let mut held = 0;
     while let Some(row) = rows.next()? {
         let columns = Columns(row);
@@ -78,7 +79,9 @@ pub(crate) fn without_room(
     }
     let mut places = Places::new(group, sizes);
     for (machine_type, _) in sizes.of_region(&cluster.region_code) {
-        let own = own(group, sizes, cluster.id, machine_type)?;
+        let values = params![cluster.id.as_bytes(), machine_type.as_str()];
+        let own = stored(group, sizes, sql::COUNT_OF_CLUSTER, values)?;
+        let own = own + group.held_in_cluster(sizes, cluster.id, machine_type);
         let there = places.held(&(cluster.region_code.clone(), machine_type.clone()), &Deltas::default())?;
         let places = (u64::try_from(there).unwrap_or_default(), u64::try_from(own).unwrap_or_default());
         if !sizes.has_room_for(&cluster.region_code, machine_type, places) {
@@ -86,18 +89,4 @@ pub(crate) fn without_room(
         }
     }
     Ok(None)
-}
-
-/// How many places the machines of a type in a cluster hold.
-fn own(group: &Group<'_>, sizes: &PoolSizes, cluster: ClusterId, machine_type: &Code) -> Result<i64, DbError> {
-    let mut statement = group.prepare_cached(sql::COUNT_OF_CLUSTER)?;
-    let mut rows = statement.query(params![cluster.as_bytes(), machine_type.as_str()])?;
-    let mut held = group.held_in_cluster(sizes, cluster, machine_type);
-    while let Some(row) = rows.next()? {
-        let columns = Columns(row);
-        if sizes.is_held_in(columns.state(0)?) {
-            held += columns.number::<i64>(1)?;
-        }
-    }
-    Ok(held)
 }

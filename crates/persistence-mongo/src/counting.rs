@@ -148,10 +148,14 @@ pub(crate) async fn tally<R: From<StoreError>>(
         world.counting.begun.store(false, Ordering::Release);
         StoreError::Unavailable("the machines of the world are not counted yet".into())
     };
-    let Folded { folded, counts } = found.ok_or_else(uncounted)?;
-    let deltas = deltas(world, session, (folded, i64::MAX)).await?;
-    let mut tally: Tally = counts.into_iter().collect();
-    tally.extend(deltas.into_iter().flat_map(|delta| delta.counts));
+    Ok(sum(world, session, found.ok_or_else(uncounted)?).await?)
+}
+
+/// What is folded, with all that came later.
+async fn sum(world: &OpenWorld, session: &mut ClientSession, found: Folded) -> Result<Tally, Error> {
+    let later = deltas(world, session, (found.folded, i64::MAX)).await?;
+    let mut tally: Tally = found.counts.into_iter().collect();
+    tally.extend(later.into_iter().flat_map(|delta| delta.counts));
     Ok(tally)
 }
 
@@ -259,14 +263,12 @@ impl Work for Reading {
 
     async fn run(&self, session: &mut ClientSession) -> Result<Self::Output, Stop<StoreError>> {
         let world = &self.world;
-        let Some(Folded { folded, counts }) = find(world, session).await? else { return Ok(None) };
-        let last = world.sequence.counter().await?.last;
+        let Some(found) = find(world, session).await? else { return Ok(None) };
+        let (folded, last) = (found.folded, world.sequence.counter().await?.last);
         if last - folded > self.most {
             return Ok(None);
         }
-        let deltas = deltas(world, session, (folded, i64::MAX)).await?;
-        let mut tally: Tally = counts.into_iter().collect();
-        tally.extend(deltas.into_iter().flat_map(|delta| delta.counts));
+        let tally = sum(world, session, found).await?;
         if last - folded > UNFOLDED {
             committed(world, last);
         }

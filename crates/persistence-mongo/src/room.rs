@@ -68,13 +68,11 @@ impl Room {
 
     /// Whether a write asks for a place and there is none.
     pub(crate) fn refuses(&self, write: &MachineWrite) -> bool {
-        let before = write.before.as_ref();
-        let Some(asked) = self.sizes.asked(before, &write.events) else { return false };
-        let Some(machine) = before.or(write.after.as_ref()) else { return false };
+        let Some(asked) = self.sizes.asked(write.before.as_ref(), &write.events) else { return false };
+        let Some(machine) = write.before.as_ref().or(write.after.as_ref()) else { return false };
         let Some(region) = self.regions.get(&machine.cluster_id) else { return false };
-        let own = before.is_some_and(|one| one.machine_type == asked.machine_type && self.sizes.is_held_in(one.state));
-        let held = self.held(region, &asked.machine_type, |_| true) - i64::from(own);
-        !self.sizes.has_room(region, &asked.machine_type, u64::try_from(held).unwrap_or_default())
+        let held = self.held(region, &asked.machine_type, |_| true);
+        !self.sizes.has_place(region, &asked, u64::try_from(held).unwrap_or_default())
     }
 
     /// Takes it that a machine became another one, or was made, or is no more.

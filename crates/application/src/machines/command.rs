@@ -26,12 +26,10 @@ pub(crate) struct MachineCommands {
 }
 
 /// What came of one attempt at a command.
-pub(super) enum Attempt {
+enum Attempt {
     Done(MachineView),
     /// Another change came first.
     Lost,
-    /// There was no place, and what was due has been settled since.
-    Full,
 }
 
 impl MachineCommands {
@@ -54,10 +52,8 @@ impl MachineCommands {
         let _turn = self.stripes.turn(id.as_bytes()).await;
         let mut waited = false;
         for _ in 0..MAX_ATTEMPTS {
-            match self.attempt(id, writing, &decide, waited).await? {
-                Attempt::Done(view) => return Ok(view),
-                Attempt::Lost => {}
-                Attempt::Full => waited = true,
+            if let Attempt::Done(view) = self.attempt(id, writing, &decide, &mut waited).await? {
+                return Ok(view);
             }
         }
         Err(Error::Contention.into())
@@ -94,7 +90,7 @@ impl MachineCommands {
         id: MachineId,
         writing: &Writing<MachineView>,
         decide: &(impl Fn(Machine, Instant, &Rules) -> Result<Outcome, Refusal> + Sync),
-        waited: bool,
+        waited: &mut bool,
     ) -> Result<Attempt, Stop> {
         let (placed, world) = try_join(self.machines.get(id), self.world.read()).await?;
         let placed = placed.ok_or(Error::NoSuchMachine)?;
@@ -114,23 +110,19 @@ impl MachineCommands {
             self.answers.keep(keep).await?;
             return Ok(Attempt::Done(view));
         }
-        let sizes = world.sizes();
-        let asked = sizes.as_ref().and_then(|sizes| sizes.asked(Some(&stored), &outcome.events));
-        let commit = Commit { write: write_of(&view, stored.clone(), outcome.events), keep, sizes };
-        match self.machines.commit(commit).await {
+        let (write, sizes) = (write_of(&view, stored, outcome.events), world.sizes());
+        let asking = sizes.is_some().then(|| write.clone());
+        match self.machines.commit(Commit { write, keep, sizes }).await {
             Ok(()) => Ok(Attempt::Done(view)),
             Err(CommitError::Conflict) => Ok(Attempt::Lost),
             Err(CommitError::NameTaken) if self.free_name(view.cluster.id, &view.machine.name, &world).await? => {
                 Ok(Attempt::Lost)
             }
-            Err(CommitError::NoPlace) if !waited => {
-                self.settler.settle_all(&world).await?;
-                Ok(Attempt::Full)
-            }
-            Err(error) => match (error, asked) {
-                (CommitError::NoPlace, Some(asked)) => self.refuse_place(stored, asked, &view, &world).await,
-                (error, _) => Err(Stop::from_commit(error)),
+            Err(CommitError::NoPlace) => match self.without_place((asking, waited), &view.cluster, &world).await? {
+                Some(refused) => Err(refused.into()),
+                None => Ok(Attempt::Lost),
             },
+            Err(error) => Err(Stop::from_commit(error)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloudm_domain::{Catalogue, Cluster, Code, Machine, MachineId, Name, NewMachine, Protection, Tags};
+use cloudm_domain::{Catalogue, Cluster, Code, Machine, MachineId, Name, NewMachine, Outcome, Protection, Tags};
 
 use super::command::MAX_ATTEMPTS;
 use super::import::machine_type;
@@ -44,8 +44,6 @@ enum Attempt {
     IdUsed,
     /// Something changed meanwhile.
     Lost,
-    /// There was no place, and what was due has been settled since.
-    Full,
 }
 
 impl CreateMachine {
@@ -80,12 +78,12 @@ impl CreateMachine {
                 protection: request.protection,
                 start: request.start,
             };
-            match self.attempt((new, waited), cluster, &world, writing).await? {
+            let outcome = Machine::create(new, world.now, &world.world.rules);
+            match self.attempt((outcome, &mut waited), cluster, &world, writing).await? {
                 Attempt::Done(view) => return Ok(view),
                 Attempt::IdUsed => k = least_unused(|k| self.commands.machines.id_used(id(k))).await?,
                 // In another second the numbers begin anew.
                 Attempt::Lost => k = 0,
-                Attempt::Full => waited = true,
             }
         }
         Err(Error::Contention.into())
@@ -93,12 +91,11 @@ impl CreateMachine {
 
     async fn attempt(
         &self,
-        (new, waited): (NewMachine, bool),
+        (outcome, waited): (Outcome, &mut bool),
         cluster: Arc<Cluster>,
         world: &WorldView,
         writing: &Writing<MachineView>,
     ) -> Result<Attempt, Stop> {
-        let outcome = Machine::create(new.clone(), world.now, &world.world.rules);
         let view = MachineView { machine: outcome.machine, cluster, now: world.now };
         let (cluster, name) = (view.cluster.id, view.machine.name.clone());
         if writing.dry_run {
@@ -111,20 +108,18 @@ impl CreateMachine {
         }
         let keep = writing.keep(&view, world.wall);
         let write = MachineWrite { before: None, after: Some(view.machine.clone()), events: outcome.events };
-        match self.commands.machines.commit(Commit { write, keep, sizes: world.sizes() }).await {
+        let sizes = world.sizes();
+        let asking = sizes.is_some().then(|| write.clone());
+        match self.commands.machines.commit(Commit { write, keep, sizes }).await {
             Ok(()) => Ok(Attempt::Done(view)),
             Err(CommitError::IdUsed) => Ok(Attempt::IdUsed),
             Err(CommitError::NoCluster) => Ok(Attempt::Lost),
             Err(CommitError::NameTaken) if self.commands.free_name(cluster, &name, world).await? => Ok(Attempt::Lost),
-            Err(CommitError::NoPlace) if waited => {
-                match self.commands.refuse_creation(new, &view.cluster, world).await? {
-                    Some(refused) => Err(refused.into()),
-                    None => Ok(Attempt::IdUsed),
-                }
-            }
             Err(CommitError::NoPlace) => {
-                self.commands.settler.settle_all(world).await?;
-                Ok(Attempt::Full)
+                match self.commands.without_place((asking, waited), &view.cluster, world).await? {
+                    Some(refused) => Err(refused.into()),
+                    None => Ok(Attempt::Lost),
+                }
             }
             Err(error) => Err(Stop::from_commit(error)),
         }

@@ -8,6 +8,7 @@ use cloudm_domain::{Catalogue, Cluster, Code, Machine, MachineId, Name, NewMachi
 use super::command::MAX_ATTEMPTS;
 use super::{MachineCommands, NewMachineRequest};
 use crate::error::Error;
+use crate::idempotency::Stop;
 use crate::ids::least_unused;
 use crate::ports::{ClusterStore, CommitError, MachineWrite, WorldView};
 
@@ -111,14 +112,10 @@ impl ImportMachines {
                 Ok((!free).then_some(Err(Error::NameTaken)))
             }
             CommitError::NoCluster => Ok(Some(Err(Error::UnknownCluster(one.request.cluster_name.clone())))),
-            CommitError::NoPlace if one.waited => {
-                let refused = self.commands.refuse_creation(new_machine(one, view), &one.cluster, view).await;
-                Ok(refused?.map(Err))
-            }
             CommitError::NoPlace => {
-                self.commands.settler.settle_all(view).await?;
-                one.waited = true;
-                Ok(None)
+                let asking = Some(creation(one, view));
+                let refused = self.commands.without_place((asking, &mut one.waited), &one.cluster, view).await;
+                Ok(refused.map_err(Stop::into_error)?.map(Err))
             }
             CommitError::Store(error) => Err(error.into()),
             CommitError::Conflict | CommitError::KeyTaken => Ok(None),
@@ -144,8 +141,8 @@ fn id(one: &Waiting, view: &WorldView, k: u32) -> MachineId {
     MachineId::of(view.world.seed, one.cluster.id, &one.request.name, view.now, k)
 }
 
-fn new_machine(one: &Waiting, view: &WorldView) -> NewMachine {
-    NewMachine {
+fn creation(one: &Waiting, view: &WorldView) -> MachineWrite {
+    let new = NewMachine {
         id: id(one, view, one.k),
         cluster_id: one.cluster.id,
         name: one.request.name.clone(),
@@ -153,11 +150,8 @@ fn new_machine(one: &Waiting, view: &WorldView) -> NewMachine {
         tags: one.request.tags.clone(),
         protection: one.request.protection,
         start: one.request.start,
-    }
-}
-
-fn creation(one: &Waiting, view: &WorldView) -> MachineWrite {
-    let outcome = Machine::create(new_machine(one, view), view.now, &view.world.rules);
+    };
+    let outcome = Machine::create(new, view.now, &view.world.rules);
     MachineWrite { before: None, after: Some(outcome.machine), events: outcome.events }
 }
 

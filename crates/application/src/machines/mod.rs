@@ -27,6 +27,7 @@ pub use list::{ListMachines, MachineList, MachineListQuery};
 pub use operate::OperateMachine;
 pub(crate) use past::MAX_EVENTS;
 pub use past::{PastList, PastListQuery, PastMachines};
+pub(crate) use room::refused;
 pub use wait::WaitForMachine;
 
 use crate::error::Error;

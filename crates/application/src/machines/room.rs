@@ -1,9 +1,8 @@
 //! Machines for which there is no place.
 
-use cloudm_domain::{Cluster, Code, Machine, MachineEvent, NewMachine, PlaceAsked, WorldRefusal};
+use cloudm_domain::{Cluster, Code, Machine, MachineEvent, PlaceAsked, WorldRefusal};
 
-use super::command::Attempt;
-use super::{MachineCommands, MachineView};
+use super::MachineCommands;
 use crate::capacity::held;
 use crate::error::Error;
 use crate::idempotency::Stop;
@@ -14,57 +13,57 @@ fn full(cluster: &Cluster, machine_type: Code) -> Error {
     Error::InsufficientCapacity { region_code: cluster.region_code.clone(), machine_type }
 }
 
+/// What is written in the place of a write for which there is no place: that the world refused it. Nothing where it asks for none.
+pub(crate) fn refused(write: &MachineWrite, view: &WorldView) -> Option<(PlaceAsked, MachineWrite)> {
+    let asked = view.sizes()?.asked(write.before.as_ref(), &write.events)?;
+    let why = WorldRefusal::InsufficientCapacity;
+    let refused = match &write.before {
+        None => MachineWrite { before: None, after: None, events: vec![write.events.first()?.refused(why)?] },
+        Some(before) => {
+            let refused = before.clone().refuse(asked.cause, why, view.now, &view.world.rules);
+            MachineWrite { before: Some(before.clone()), after: Some(refused.machine), events: refused.events }
+        }
+    };
+    Some((asked, refused))
+}
+
 impl MachineCommands {
-    /// Writes that a creation was refused; gives the refusal, or nothing where its id was used before.
-    pub(crate) async fn refuse_creation(
+    /// What a write comes to for which there was no place. The first time what is due is settled, for that may give places back, and
+    /// it is to be tried again; then it is refused, and the history says so. Nothing where it is to be tried again, also because
+    /// something changed meanwhile.
+    pub(super) async fn without_place(
         &self,
-        new: NewMachine,
+        (write, waited): (Option<MachineWrite>, &mut bool),
         cluster: &Cluster,
         view: &WorldView,
-    ) -> Result<Option<Error>, Error> {
-        let refused = full(cluster, new.machine_type.clone());
-        let event = Machine::refuse_creation(new, view.now, WorldRefusal::InsufficientCapacity);
-        let write = MachineWrite { before: None, after: None, events: vec![event] };
-        match self.machines.commit(write.into()).await {
-            Ok(()) => Ok(Some(refused)),
-            Err(CommitError::IdUsed) => Ok(None),
-            Err(error) => Err(Stop::from_commit(error).into_error()),
+    ) -> Result<Option<Error>, Stop> {
+        if !std::mem::replace(waited, true) {
+            self.settler.settle_all(view).await?;
+            return Ok(None);
         }
-    }
-
-    /// Writes that a machine was refused a place.
-    pub(super) async fn refuse_place(
-        &self,
-        stored: Machine,
-        asked: PlaceAsked,
-        view: &MachineView,
-        world: &WorldView,
-    ) -> Result<Attempt, Stop> {
-        let why = WorldRefusal::InsufficientCapacity;
-        let refused = stored.clone().refuse(asked.cause, why, view.now, &world.world.rules);
-        let write = MachineWrite { before: Some(stored), after: Some(refused.machine), events: refused.events };
-        match self.machines.commit(write.into()).await {
-            Ok(()) => Err(full(&view.cluster, asked.machine_type).into()),
-            Err(CommitError::Conflict) => Ok(Attempt::Lost),
+        let Some((asked, refusal)) = write.and_then(|write| refused(&write, view)) else { return Ok(None) };
+        match self.machines.commit(refusal.into()).await {
+            Ok(()) => Ok(Some(full(cluster, asked.machine_type))),
+            Err(CommitError::Conflict | CommitError::IdUsed) => Ok(None),
             Err(error) => Err(Stop::from_commit(error)),
         }
     }
 
     /// Fails where there is no place for what these events ask; for a dry run, which takes none.
-    pub(crate) async fn check_room(
+    pub(super) async fn check_room(
         &self,
         cluster: &Cluster,
         (before, events): (Option<&Machine>, &[MachineEvent]),
         view: &WorldView,
     ) -> Result<(), Error> {
         let Some(sizes) = view.sizes() else { return Ok(()) };
-        let Some(asked) = sizes.asked(before, events) else { return Ok(()) };
+        let Some(mut asked) = sizes.asked(before, events) else { return Ok(()) };
         self.settler.settle_all(view).await?;
+        // Where it was due, what it held is given back by now.
+        asked.holds &= !before.is_some_and(|before| before.is_due(view.now));
         let held = held(&self.machines.counts().await?, &sizes, &cluster.region_code);
-        let own = |machine: &Machine| !machine.is_due(view.now) && sizes.is_held_in(machine.state);
-        let others = held.get(&asked.machine_type).copied().unwrap_or_default();
-        let others = others.saturating_sub(u64::from(before.is_some_and(own)));
-        let room = sizes.has_room(&cluster.region_code, &asked.machine_type, others);
+        let held = held.get(&asked.machine_type).copied().unwrap_or_default();
+        let room = sizes.has_place(&cluster.region_code, &asked, held);
         if room { Ok(()) } else { Err(full(cluster, asked.machine_type)) }
     }
 }
@@ -75,7 +74,7 @@ mod tests {
 
     use super::*;
     use crate::fixtures;
-    use crate::machines::{CreateMachine, ImportMachines, NewMachineRequest, OperateMachine};
+    use crate::machines::{CreateMachine, ImportMachines, MachineView, NewMachineRequest, OperateMachine};
     use crate::ports::{MachineCount, MockClusterStore, MockMachineStore, PlacedMachine};
     use crate::writing::{Reply, Writing};
     use cloudm_domain::{Cause, Change, Command, MachineState, Preset, Protection, Tags};

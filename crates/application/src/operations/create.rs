@@ -1,9 +1,9 @@
 //! Making the machines of a fleet operation.
 
-use cloudm_domain::{FleetOutcome, Machine, MachineId, NewMachine, WorldRefusal};
+use cloudm_domain::{FleetOutcome, Machine, MachineId, NewMachine};
 
 use super::Fleet;
-use super::fleet::{Decided, outcome_of, refusal};
+use super::fleet::{Decided, outcome_of, refusal, without_place};
 use crate::error::Error;
 use crate::ports::{
     CommitError, Cursor, FleetEntry, FleetOperation, FleetResult, FleetTemplate, MachineWrite, WorldView,
@@ -48,7 +48,7 @@ impl Fleet {
             for (at, error) in written.refused {
                 let Some(trial) = trials.get(at).copied() else { continue };
                 let (trial, entry) = match error {
-                    CommitError::NoPlace if waited => (trial, without_place(operation, template, trial, &view)),
+                    CommitError::NoPlace if waited => (trial, without_place(try_to(&trial, &view), &view)),
                     error => self.try_again(operation, template, (trial, error), &view).await?,
                 };
                 again.push(trial);
@@ -95,36 +95,24 @@ fn id(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, view: 
     MachineId::in_batch(view.world.seed, template.cluster, template.name.as_str(), at, (trial.k, trial.number))
 }
 
-/// The machine to make; nothing where its number makes no name, which was seen when the operation was accepted.
-fn new_machine(machine: MachineId, template: &FleetTemplate, trial: Trial) -> Option<NewMachine> {
-    Some(NewMachine {
+fn creation(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, view: &WorldView) -> FleetEntry {
+    let machine = id(operation, template, trial, view);
+    // That every number makes a name was seen when the operation was accepted.
+    let Ok(name) = template.name.name(number_in_name(trial.number)) else {
+        return refusal(machine, FleetOutcome::NameTaken);
+    };
+    let new = NewMachine {
         id: machine,
         cluster_id: template.cluster,
-        name: template.name.name(number_in_name(trial.number)).ok()?,
+        name,
         machine_type: template.machine_type.clone(),
         tags: template.tags.clone(),
         protection: template.protection,
         start: template.start,
-    })
-}
-
-fn creation(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, view: &WorldView) -> FleetEntry {
-    let machine = id(operation, template, trial, view);
-    let Some(new) = new_machine(machine, template, trial) else {
-        return refusal(machine, FleetOutcome::NameTaken);
     };
     let outcome = Machine::create(new, view.now.max(operation.accepted.at), &view.world.rules);
     let write = MachineWrite { before: None, after: Some(outcome.machine), events: outcome.events };
     FleetEntry { result: FleetResult { machine, outcome: FleetOutcome::Done }, write: Some(write) }
-}
-
-/// The entry of a machine for which there is no place: its creation is refused, and the history says so.
-fn without_place(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, view: &WorldView) -> FleetEntry {
-    let machine = id(operation, template, trial, view);
-    let (at, why) = (view.now.max(operation.accepted.at), WorldRefusal::InsufficientCapacity);
-    let event = new_machine(machine, template, trial).map(|new| Machine::refuse_creation(new, at, why));
-    let write = event.map(|event| MachineWrite { before: None, after: None, events: vec![event] });
-    FleetEntry { write, ..refusal(machine, FleetOutcome::InsufficientCapacity) }
 }
 
 #[cfg(test)]

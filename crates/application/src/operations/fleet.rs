@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cloudm_domain::{FleetOutcome, MachineId, OperationId, WorldRefusal};
+use cloudm_domain::{FleetOutcome, MachineId, OperationId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::decide::decide;
 use super::walk::Ahead;
 use crate::error::Error;
-use crate::machines::{MAX_ATTEMPTS, MachineCommands};
+use crate::machines::{MAX_ATTEMPTS, MachineCommands, refused};
 use crate::ports::{
-    ClusterStore, CommitError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetWork, Lease, MachineWrite,
+    ClusterStore, CommitError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetWork, Lease,
     OperationStore, Runner, WorkError, WorldView,
 };
 use crate::settler::Settler;
@@ -154,8 +154,8 @@ impl Fleet {
             entries = Vec::with_capacity(written.refused.len());
             for (machine, error) in written.refused.iter().filter_map(|(at, error)| Some((machines.get(*at)?, error))) {
                 let again = self.again(operation, (*machine, error), attempt, &view).await?;
-                let refused = waited && matches!(error, CommitError::NoPlace);
-                entries.extend(if refused { again.map(|entry| without_place(entry, &view)) } else { again });
+                let is_full = waited && matches!(error, CommitError::NoPlace);
+                entries.extend(if is_full { again.map(|entry| without_place(entry, &view)) } else { again });
             }
             waited |= full;
         }
@@ -250,15 +250,14 @@ pub(super) fn refusal(machine: MachineId, outcome: FleetOutcome) -> FleetEntry {
 }
 
 /// What an entry comes to for which there is no place: the world refuses it, and says so in its history.
-fn without_place(entry: FleetEntry, view: &WorldView) -> FleetEntry {
-    let before = entry.write.as_ref().and_then(|write| Some((write.before.clone()?, &write.events)));
-    let asked = before.and_then(|(before, events)| Some((view.sizes()?.asked(Some(&before), events)?, before)));
-    // What asks for none any more is tried as it is.
-    let Some((asked, before)) = asked else { return entry };
-    let (why, rules) = (WorldRefusal::InsufficientCapacity, &view.world.rules);
-    let refused = before.clone().refuse(asked.cause, why, view.now, rules);
-    let write = MachineWrite { before: Some(before), after: Some(refused.machine), events: refused.events };
-    FleetEntry { write: Some(write), ..refusal(entry.result.machine, FleetOutcome::InsufficientCapacity) }
+pub(super) fn without_place(entry: FleetEntry, view: &WorldView) -> FleetEntry {
+    match entry.write.as_ref().and_then(|write| refused(write, view)) {
+        Some((_, write)) => {
+            FleetEntry { write: Some(write), ..refusal(entry.result.machine, FleetOutcome::InsufficientCapacity) }
+        }
+        // What asks for none any more is tried as it is.
+        None => entry,
+    }
 }
 
 /// What a write that was refused to the end comes to.

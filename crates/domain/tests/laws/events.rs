@@ -1,7 +1,8 @@
 //! Law 7: a machine is the fold of its events.
 
 use cloudm_domain::{
-    ClusterId, FoldError, Instant, Machine, MachineId, MachineState, NewMachine, Protection, Tags, WorldRefusal, fold,
+    ClusterId, FoldError, Instant, Machine, MachineId, MachineState, NewMachine, Preset, Protection, Rules, Seed, Tags,
+    WorldRefusal, fold,
 };
 use proptest::prelude::*;
 
@@ -81,7 +82,10 @@ fn a_creation_that_is_refused_leaves_what_was_forgotten_at_once() {
         protection: Protection::default(),
         start: true,
     };
-    let refused = Machine::refuse_creation(new, START, WorldRefusal::InsufficientCapacity);
+    let rules = Rules::new(Seed::new(1).unwrap(), Preset::Realistic.behaviour());
+    let made = Machine::create(new, START, &rules).events;
+    let refused = made[0].refused(WorldRefusal::InsufficientCapacity).unwrap();
+    assert_eq!(refused.refused(WorldRefusal::InsufficientCapacity), None, "only a creation is");
     let never = fold([&refused]).unwrap();
     assert_eq!((never.version, never.state), (1, MachineState::Terminated));
     assert!(never.is_forgotten(START) && !never.holds_name() && !never.is_due(Instant::MAX));
