@@ -1,6 +1,6 @@
 //! Laws 3 and 5: draws have names, and nothing shared decides a step of a chain.
 
-use cloudm_domain::{Command, Machine, MachineData, Preset, Rules, Seed, Span};
+use cloudm_domain::{Behaviour, Bounds, Command, Distribution, Machine, MachineData, Rules, Seed, Span, Timing};
 use proptest::prelude::*;
 
 use crate::life::{Act, START, Told, labels, lives, rules};
@@ -55,7 +55,9 @@ proptest! {
     /// A refusal by the world changes nothing but what is drawn next.
     #[test]
     fn a_retry_draws_anew(seed in 0..=Seed::MAX, refusals in 1..5_u32) {
-        let rules = Rules::new(Seed::new(seed).unwrap(), Preset::Realistic.behaviour());
+        // Of so many milliseconds that no two draws meet, and nothing fails, so that the machine is STOPPED after the day.
+        let within_a_day = Timing::lasting(Distribution::Uniform { bounds: Bounds::secs(0, 86_400) });
+        let rules = Rules::new(Seed::new(seed).unwrap(), Behaviour::uniform(within_a_day));
         let day = START.plus(Span::from_secs(86_400));
         let mut told = Told::new(1, START, &rules);
         told.settle(day, &rules);
