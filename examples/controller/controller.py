@@ -121,9 +121,20 @@ class Controller:
         self.cloud, self.wanted = cloud, wanted
         self.places = [Place(cluster) for cluster in clusters]
         self.made = 0
+        self.quiet_until = 0
 
     def step(self, now):
-        """Looks at the fleet once and mends it; `now` is the world's time in seconds."""
+        """Looks at the fleet once and mends it; `now` is the world's time in seconds. Who is throttled asks later."""
+        if now < self.quiet_until:
+            return
+        try:
+            self.mend(now)
+        except Problem as problem:
+            if problem.code != "throttled":
+                raise
+            self.quiet_until = now + problem.retry_after
+
+    def mend(self, now):
         good = 0
         for machine in self.cloud.machines():
             if broken(machine):

@@ -13,11 +13,24 @@ class Naive:
 
     def step(self, now):
         """Looks at the fleet once; `now` is not needed."""
-        running = [machine for machine in self.cloud.machines() if machine["state"] == "RUNNING"]
+        running = [machine for machine in self.look() if machine["state"] == "RUNNING"]
         for _ in range(self.wanted - len(running)):
             self.make()
         for machine in running[self.wanted :]:
+            self.terminate(machine)
+
+    def look(self):
+        """Asks until it is answered."""
+        try:
+            return self.cloud.machines()
+        except Problem:
+            return self.look()
+
+    def terminate(self, machine):
+        try:
             self.cloud.terminate(machine)
+        except Problem:
+            self.terminate(machine)
 
     def make(self):
         """Makes one machine. No answer is taken for no machine; after a refusal the next step asks again."""

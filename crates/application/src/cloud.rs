@@ -14,6 +14,7 @@ use crate::clusters::{CreateCluster, DeleteCluster, EditCluster, GetCluster, Lis
 use crate::digest::GetDigest;
 use crate::error::Error;
 use crate::events::{FollowEvents, ListEvents, Matcher};
+use crate::faults::{GetFaults, SetFaults, StrikeRequest};
 use crate::idempotency::Answers;
 use crate::machines::{
     CreateMachine, DeleteMachine, EditMachine, GetMachine, ImportMachines, ListMachines, MachineCommands,
@@ -100,6 +101,12 @@ pub struct Cloud {
     pub get_capacity: GetCapacity,
     /// Changes what it has room for.
     pub set_capacity: SetCapacity,
+    /// Reads the faults.
+    pub get_faults: GetFaults,
+    /// Changes them.
+    pub set_faults: SetFaults,
+    /// Lets them strike requests.
+    pub strike_request: StrikeRequest,
     /// Keeps the score of its fleets.
     pub get_scorecard: GetScorecard,
     /// Tells the digest of the history.
@@ -133,7 +140,7 @@ impl Common {
 impl Cloud {
     /// The use cases over these ports.
     pub(crate) fn new(ports: WorldPorts, common: &Common) -> Self {
-        let WorldPorts { incarnation, world, clusters, machines, events, answers: kept, operations } = ports;
+        let WorldPorts { incarnation, world, clusters, machines, events, answers: kept, operations, faults } = ports;
         let watched = Arc::new(Watched::new(world));
         let world: Arc<dyn WorldStore> = watched.clone();
         let answers = Arc::new(Answers::new(world.clone(), kept.clone()));
@@ -178,6 +185,9 @@ impl Cloud {
                 get: get_capacity.clone(),
             },
             get_capacity,
+            get_faults: GetFaults { world: world.clone(), faults: faults.clone(), settler: settler.clone() },
+            set_faults: SetFaults { records: records.clone(), catalogue: catalogue.clone(), answers: answers.clone() },
+            strike_request: StrikeRequest { world: world.clone(), faults },
             get_scorecard: GetScorecard {
                 world: world.clone(),
                 clusters: clusters.clone(),
@@ -294,6 +304,14 @@ impl Cloud {
 
     pub(crate) fn incarnation(&self) -> Incarnation {
         self.incarnation
+    }
+
+    pub(crate) fn clusters(&self) -> &dyn crate::ports::ClusterStore {
+        &*self.get_cluster.clusters
+    }
+
+    pub(crate) fn machines(&self) -> &dyn crate::ports::MachineStore {
+        &*self.get_machine.machines
     }
 
     pub(crate) fn records(&self) -> &Records {

@@ -1,8 +1,8 @@
 //! Why a use case was not carried out.
 
 use cloudm_domain::{
-    Code, FleetState, Instant, InvalidBehaviour, InvalidCapacity, InvalidText, MachineState, Name, Refusal,
-    TooManySteps,
+    Code, FleetState, Instant, InvalidBehaviour, InvalidCapacity, InvalidFault, InvalidText, MachineState, Name,
+    Refusal, StruckDown, TooManySteps,
 };
 
 use crate::ports::StoreError;
@@ -45,6 +45,29 @@ pub enum Error {
         /// The machine type.
         machine_type: Code,
     },
+    /// A fault refused it.
+    #[error("a fault of the world refuses it")]
+    StruckDown(Box<StruckDown>),
+    /// No fault has this id, or it was removed.
+    #[error("no fault has this id")]
+    NoSuchFault,
+    /// The fault could never do anything, or makes no sense.
+    #[error(transparent)]
+    InvalidFault(#[from] InvalidFault),
+    /// The world has as many faults as it may.
+    #[error("the world has no room for another fault")]
+    TooManyFaults,
+    /// A scenario makes no sense.
+    #[error("a part of the scenario makes no sense: {why}")]
+    InvalidScenario {
+        /// The part.
+        part: ScenarioPart,
+        /// What is wrong with it.
+        why: Box<Error>,
+    },
+    /// There are more machines than a scenario has.
+    #[error("a scenario has at most {} machines", crate::ports::Scenario::MAX_MACHINES)]
+    TooManyMachines,
     /// The capacity makes no sense.
     #[error(transparent)]
     InvalidCapacity(#[from] InvalidCapacity),
@@ -167,6 +190,21 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(StoreError),
+}
+
+/// A part of a scenario, with its place among those of its kind, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScenarioPart {
+    /// Its behaviour.
+    Behaviour,
+    /// A pool, in the order of region and machine type.
+    Pool(usize),
+    /// A fault.
+    Fault(usize),
+    /// A cluster.
+    Cluster(usize),
+    /// Machines that are alike.
+    Machines(usize),
 }
 
 impl From<StoreError> for Error {

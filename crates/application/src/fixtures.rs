@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use cloudm_domain::{
-    Capacity, Cluster, ClusterId, FleetProgress, FleetState, Incarnation, Instant, Machine, MachineId, NewMachine,
-    OperationId, Outcome, Pool, Preset, Protection, Rate, Rules, Seed, Tags, WorldName,
+    Capacity, Cause, Cluster, ClusterId, Effect, FaultOn, FaultRefusal, FaultRule, FleetProgress, FleetState,
+    Incarnation, Instant, Machine, MachineId, NewMachine, Odds, OperationId, Outcome, Pool, Preset, Protection, Rate,
+    Rules, Seed, Selector, Tags, WorldName,
 };
 
 use crate::idempotency::Answers;
@@ -50,6 +51,43 @@ pub(crate) fn full_world(preset: Preset, after: &'static str) -> MockWorldStore 
     let mut store = MockWorldStore::new();
     store.expect_read().returning(move || Ok(full_view(preset, after)));
     store
+}
+
+/// Such a world with these faults, which hold from its start.
+pub(crate) fn view_with(faults: &[FaultRule], preset: Preset, after: &str) -> WorldView {
+    let view = view(preset, after);
+    let mut world = World::clone(&view.world);
+    for rule in faults {
+        rule.check(world.start).unwrap();
+        world.rules.faults.push(rule.clone(), world.start, world.seed);
+    }
+    WorldView { world: Arc::new(world), ..view }
+}
+
+/// The port of such a world.
+pub(crate) fn world_with(faults: Vec<FaultRule>, preset: Preset, after: &'static str) -> MockWorldStore {
+    let mut store = MockWorldStore::new();
+    store.expect_read().returning(move || Ok(view_with(&faults, preset, after)));
+    store
+}
+
+/// A fault that always strikes.
+pub(crate) fn fault(on: FaultOn, effect: Effect) -> FaultRule {
+    FaultRule {
+        selector: Selector::default(),
+        on,
+        after: 0,
+        times: None,
+        probability: Odds::ALWAYS,
+        effect,
+        active_from: None,
+        active_until: None,
+    }
+}
+
+/// One that refuses an operation.
+pub(crate) fn refusing(operation: Cause) -> FaultRule {
+    fault(FaultOn::Operation(operation), Effect::Refuse(FaultRefusal { code: "no".into(), status: 500 }))
 }
 
 /// The port of a world of this preset, so long after its start.

@@ -19,6 +19,7 @@ pub mod clusters;
 mod digest;
 mod error;
 pub mod events;
+mod faults;
 #[cfg(test)]
 mod fixtures;
 mod idempotency;
@@ -44,8 +45,9 @@ pub use clock::{Advanced, ClockView, Happened, Target};
 pub use cloud::Cloud;
 pub use clusters::{ClusterList, ClusterListQuery, NewCluster};
 pub use digest::{DigestView, GetDigest, Sum};
-pub use error::Error;
+pub use error::{Error, ScenarioPart};
 pub use events::{EventList, EventListQuery, Following};
+pub use faults::{FaultView, GetFaults, SetFaults, StrikeRequest};
 pub use machines::{MachineList, MachineListQuery, MachineView, NewMachineRequest, PastList, PastListQuery};
 pub use operations::{FleetRequest, NewFleet, OperationList, Patience, ResultList, ResultView};
 pub use scorecard::{GetScorecard, ScorecardQuery};

@@ -65,15 +65,23 @@ impl Records {
         &self,
         decide: impl Fn(&WorldView, u32) -> Result<Change, Error> + Sync,
     ) -> Result<WorldView, Error> {
+        self.change_once(decide).await.map_err(Stop::into_error)
+    }
+
+    /// The same, for a change with an answer to keep.
+    pub(crate) async fn change_once(
+        &self,
+        decide: impl Fn(&WorldView, u32) -> Result<Change, Error> + Sync,
+    ) -> Result<WorldView, Stop> {
         let _turn = self.turn().await;
         for attempt in 0..MAX_ATTEMPTS as u32 {
             let view = self.read().await?;
             let change = decide(&view, attempt)?;
-            if self.write(&view, change).await.map_err(Stop::into_error)? {
-                return self.read().await;
+            if self.write(&view, change).await? {
+                return Ok(self.read().await?);
             }
         }
-        Err(Error::Contention)
+        Err(Error::Contention.into())
     }
 }
 
@@ -84,27 +92,38 @@ pub(crate) const MAX_CHANGES: usize = 1_000;
 /// has not shown its instant by then. Each time it has, twice as far.
 const AHEAD_MILLIS: u64 = 25;
 
+/// A change of the rules of a world, from an instant on to which the clock is moved: the next millisecond, and where the clock runs, so
+/// far ahead that nobody has been shown it. `edit` is told the instant.
+pub(crate) fn rules_changed(
+    (view, attempt): (&WorldView, u32),
+    edit: impl FnOnce(&mut Rules, Instant) -> Result<(), Error>,
+) -> Result<Change, Error> {
+    let rate = view.world.clock.rate();
+    let from = view.now.plus(Span::from_millis(1)).plus(rate.over(AHEAD_MILLIS << attempt.min(8)));
+    if from >= Instant::MAX {
+        return Err(Error::EndOfTime);
+    }
+    let mut world = World::clone(&view.world);
+    edit(&mut world.rules, from)?;
+    world.clock = Clock::new(from, view.wall, rate);
+    Ok(Change { world, unseen: Some(from), keep: None })
+}
+
 impl Records {
-    /// Changes rules, from an instant on to which the clock is moved: the next millisecond, and where the clock runs, so far
-    /// ahead that nobody has been shown it.
+    /// Changes rules that are one timeline. See [`rules_changed`].
     pub(crate) async fn change_rules<T: Clone + Sync>(
         &self,
         timeline: impl Fn(&mut Rules) -> &mut Timeline<T> + Sync,
         rule: T,
     ) -> Result<WorldView, Error> {
-        self.change(|view, attempt| {
-            let rate = view.world.clock.rate();
-            let from = view.now.plus(Span::from_millis(1)).plus(rate.over(AHEAD_MILLIS << attempt.min(8)));
-            let mut world = World::clone(&view.world);
-            let timeline = timeline(&mut world.rules);
+        let edit = |rules: &mut Rules, from| {
+            let timeline = timeline(rules);
             if timeline.changes() >= MAX_CHANGES {
                 return Err(Error::TooManyRules);
             }
-            timeline.push(from, rule.clone()).map_err(|_| Error::EndOfTime)?;
-            world.clock = Clock::new(from, view.wall, rate);
-            Ok(Change { world, unseen: Some(from), keep: None })
-        })
-        .await
+            timeline.push(from, rule.clone()).map_err(|_| Error::EndOfTime)
+        };
+        self.change(|view, attempt| rules_changed((view, attempt), edit)).await
     }
 }
 

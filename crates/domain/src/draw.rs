@@ -4,15 +4,16 @@
 //! attempt. Whoever asks, whenever, in whatever order, gets the same numbers; so the interleaving of requests to
 //! different machines cannot change what happens to one.
 
-use crate::id::MachineId;
+use crate::id::{FaultId, MachineId};
 use crate::seed::Seed;
 
 /// What a draw is for. Draws of different purposes share nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Purpose {
     /// What happens next to a machine that enters a state, and when.
-    NextStep = 1,
+    NextStep,
+    /// Whether a fault matches.
+    Fault(FaultId),
 }
 
 /// The name of a draw within a world.
@@ -42,12 +43,22 @@ impl Draws {
 
     /// The draw with this name: BLAKE3, keyed with the seed, of the name.
     pub fn draw(&self, name: &DrawName) -> Draw {
-        let mut text = [0; 21];
+        let mut text = [0; 33];
         text[..12].copy_from_slice(name.machine.as_bytes());
         text[12..16].copy_from_slice(&name.ordinal.to_be_bytes());
-        text[16] = name.purpose as u8;
-        text[17..].copy_from_slice(&name.attempt.to_be_bytes());
-        let hash = blake3::keyed_hash(&self.key, &text);
+        text[17..21].copy_from_slice(&name.attempt.to_be_bytes());
+        let named = match name.purpose {
+            Purpose::NextStep => {
+                text[16] = 1;
+                &text[..21]
+            }
+            Purpose::Fault(fault) => {
+                text[16] = 2;
+                text[21..].copy_from_slice(fault.as_bytes());
+                &text[..]
+            }
+        };
+        let hash = blake3::keyed_hash(&self.key, named);
         let mut words = [0; 4];
         for (word, bytes) in words.iter_mut().zip(hash.as_bytes().chunks_exact(8)) {
             *word = bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
@@ -127,7 +138,10 @@ mod tests {
     fn every_part_of_a_name_matters() {
         let draws = Draws::new(Seed::new(42).unwrap());
         let other_machine = DrawName { machine: MachineId::from_bytes([8; 12]), ..name() };
-        for other in [other_machine, DrawName { ordinal: 2, ..name() }, DrawName { attempt: 1, ..name() }] {
+        let fault = |number| DrawName { purpose: Purpose::Fault(FaultId::from_bytes([number; 12])), ..name() };
+        assert_ne!(draws.draw(&fault(1)), draws.draw(&fault(2)));
+        let others = [other_machine, DrawName { ordinal: 2, ..name() }, DrawName { attempt: 1, ..name() }, fault(1)];
+        for other in others {
             assert_ne!(draws.draw(&other), draws.draw(&name()));
         }
         assert_ne!(Draws::new(Seed::new(43).unwrap()).draw(&name()), draws.draw(&name()));

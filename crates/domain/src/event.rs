@@ -3,7 +3,8 @@
 //! Events are the only thing that changes a machine. [`fold`] makes the machine from its events, so its history is the
 //! whole truth about it.
 
-use crate::id::{ClusterId, MachineId};
+use crate::fault::EffectKind;
+use crate::id::{ClusterId, FaultId, MachineId};
 use crate::lifecycle::{Cause, MachineState};
 use crate::machine::{InProgress, InvalidMachine, Machine, MachineData, Protection, Reason, Step, StepKind};
 use crate::name::{Code, Name, Tags};
@@ -49,12 +50,19 @@ pub enum Change {
         /// Why it was refused.
         why: WorldRefusal,
     },
-    /// The world refused to make it. This is its only event, and it never was: it is as one that was forgotten at once.
+    /// The world refused to make it. It never was, and no event follows but those of the faults that made it so: it is as one that was forgotten at once.
     CreationRefused {
         /// What it was to be.
         created: Box<Created>,
         /// Why it was refused.
         why: WorldRefusal,
+    },
+    /// A fault matched what happens to it, and the next event is as the fault makes it.
+    FaultMatched {
+        /// The fault.
+        fault: FaultId,
+        /// What it does; nothing where it let the match pass.
+        effect: Option<EffectKind>,
     },
 }
 
@@ -63,6 +71,8 @@ crate::lifecycle::codes! {
     WorldRefusal {
         /// The pool of the machine's type in its region has no place left.
         InsufficientCapacity = 1 "INSUFFICIENT_CAPACITY",
+        /// A fault made it so.
+        Fault = 2 "FAULT",
     }
 }
 
@@ -117,6 +127,8 @@ crate::lifecycle::codes! {
         StateEntered = 4 "STATE_ENTERED",
         /// The world refused what was asked of it, or to make it.
         Refused = 5 "REFUSED",
+        /// A fault matched what happens to it.
+        FaultMatched = 6 "FAULT_MATCHED",
     }
 }
 
@@ -129,6 +141,7 @@ impl Change {
             Self::DeleteRequested => EventKind::DeleteRequested,
             Self::Entered(_) => EventKind::StateEntered,
             Self::Refused { .. } | Self::CreationRefused { .. } => EventKind::Refused,
+            Self::FaultMatched { .. } => EventKind::FaultMatched,
         }
     }
 
@@ -230,6 +243,7 @@ fn begin(event: &MachineEvent) -> Result<Machine, FoldError> {
         deleted: !is_made,
         ordinal: 1,
         attempt: 0,
+        faults: Vec::new(),
         version: 1,
         created_at: event.at,
         updated_at: event.at,
@@ -274,6 +288,7 @@ impl MachineData {
         match change {
             Change::Created(_) | Change::CreationRefused { .. } => {}
             Change::Refused { .. } => self.attempt = self.attempt.saturating_add(1),
+            Change::FaultMatched { fault, .. } => self.count_match(*fault),
             Change::Edited { name, tags, protection } => {
                 name.clone_into_place(&mut self.name);
                 tags.clone_into_place(&mut self.tags);

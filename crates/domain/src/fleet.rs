@@ -94,6 +94,8 @@ crate::lifecycle::codes! {
         Contention = 18 "CONTENTION",
         /// The pool of its type in its region has no place left.
         InsufficientCapacity = 20 "INSUFFICIENT_CAPACITY",
+        /// A fault refused it.
+        StruckDown = 21 "FAULT",
         /// Of the operation itself: machines were made in the cluster meanwhile, which stays.
         ClusterNotEmpty = 19 "CLUSTER_NOT_EMPTY",
     }

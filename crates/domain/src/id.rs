@@ -86,6 +86,10 @@ id! {
     OperationId
 }
 id! {
+    /// Names one fault.
+    FaultId
+}
+id! {
     /// Names one life of a world: what a world's name points to until a reset, an import or a delete.
     Incarnation
 }
@@ -138,6 +142,13 @@ impl OperationId {
     /// The `k`-th id of a fleet operation that asks for `work`, accepted at this instant.
     pub fn of(seed: Seed, work: &str, at: Instant, k: u32) -> Self {
         Self(derive("operation id", seed, &[0; 12], work, at, k))
+    }
+}
+
+impl FaultId {
+    /// The id of the fault of this number in a world, counted from 0, that holds from this instant.
+    pub fn of(seed: Seed, number: u32, from: Instant) -> Self {
+        Self(derive("fault id", seed, &[0; 12], "", from, number))
     }
 }
 

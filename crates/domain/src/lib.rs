@@ -106,6 +106,7 @@ mod cluster;
 mod distribution;
 mod draw;
 mod event;
+mod fault;
 mod fleet;
 mod id;
 mod lifecycle;
@@ -119,6 +120,7 @@ mod scorecard;
 mod seed;
 mod selector;
 mod settle;
+mod strike;
 mod time;
 
 pub use behaviour::{Behaviour, InvalidBehaviour, InvalidOdds, Odds, Timing};
@@ -129,8 +131,11 @@ pub use cluster::{Cluster, ClusterEdit};
 pub use distribution::{Bounds, Distribution, InvalidDistribution};
 pub use draw::{Draw, DrawName, Draws, Purpose};
 pub use event::{Change, Created, Entered, EventKind, FoldError, MachineEvent, WorldRefusal, fold};
+pub use fault::{
+    Effect, EffectKind, Fault, FaultField, FaultOn, FaultRefusal, FaultRule, InvalidFault, RequestPattern,
+};
 pub use fleet::{FleetKind, FleetOutcome, FleetProgress, FleetState};
-pub use id::{ClusterId, IdBytes, Incarnation, InvalidId, MachineId, OperationId};
+pub use id::{ClusterId, FaultId, IdBytes, Incarnation, InvalidId, MachineId, OperationId};
 pub use lifecycle::{
     ALREADY_SO, Cause, MachineState, Operation, TRANSITIONS, Transition, UnknownCode, When, already_so,
     operations_from, transition,
@@ -147,4 +152,5 @@ pub use scorecard::{Asked, Latency, ScoreKeeper, Scorecard, Shortage};
 pub use seed::{InvalidSeed, Seed};
 pub use selector::{ClusterRef, InvalidOrder, InvalidSelector, NamePattern, Order, OrderKey, Selector, SelectorField};
 pub use settle::TooManySteps;
+pub use strike::{FaultCount, Faults, StruckDown};
 pub use time::{Instant, InvalidInstant, InvalidSpan, Span};

@@ -2,11 +2,14 @@
 
 use std::ops::Deref;
 
-use crate::event::{Change, MachineEvent};
+use crate::cluster::Cluster;
+use crate::event::{Change, MachineEvent, WorldRefusal};
+use crate::fault::Fault;
 use crate::id::{ClusterId, MachineId};
 use crate::lifecycle::{Cause, MachineState, Operation};
 use crate::name::{Code, Name, Tags};
 use crate::rules::Rules;
+use crate::strike::{FaultCount, StruckDown};
 use crate::time::Instant;
 
 /// Operations that a machine refuses, forced or not, until its protection is taken away.
@@ -145,6 +148,9 @@ pub struct MachineData {
     /// How often the world refused what was asked of it since it entered that state.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
     pub attempt: u32,
+    /// How often faults have matched it.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub faults: Vec<FaultCount>,
     /// How many events it has had.
     pub version: u64,
     /// When it was created.
@@ -202,14 +208,20 @@ impl MachineData {
             "its next step does not fit its state"
         } else if self.next.is_some_and(|step| step.at < self.state_changed_at) {
             "its next step comes after its state"
-        } else if self.ordinal == 0 || self.version < u64::from(self.ordinal) + u64::from(self.attempt) {
-            "each state it entered and each refusal was an event, its creation the first"
+        } else if self.ordinal == 0 || self.version < self.least_version() {
+            "each state it entered, each refusal and each match was an event, its creation the first"
         } else if self.created_at > self.state_changed_at || self.state_changed_at > self.updated_at {
             "its instants are in order"
         } else {
             return Ok(());
         };
         Err(InvalidMachine(wrong))
+    }
+
+    /// The least number of events that it can have had.
+    fn least_version(&self) -> u64 {
+        let matches = self.faults.iter().map(|count| u64::from(count.matches));
+        u64::from(self.ordinal) + u64::from(self.attempt) + matches.sum::<u64>()
     }
 
     fn may_do(&self, kind: StepKind) -> bool {
@@ -250,11 +262,20 @@ pub struct Outcome {
     pub events: Vec<MachineEvent>,
     /// Whether the command itself changed anything; false where it found its work done.
     pub changed: bool,
+    /// The fault that refused the command, of which the events tell: they are to be kept all the same.
+    pub struck_down: Option<Box<StruckDown>>,
 }
 
 impl Machine {
     /// Makes a machine at `now` and lets happen what takes no time.
     pub fn create(new: NewMachine, now: Instant, rules: &Rules) -> Outcome {
+        Self::create_in(new, None, now, rules)
+    }
+
+    /// As [`Machine::create`], in a cluster that faults may select by its region or its name.
+    ///
+    /// Where a fault refuses it, the machine of the outcome never was, and the events are all that is left of it.
+    pub fn create_in(new: NewMachine, cluster: Option<&Cluster>, now: Instant, rules: &Rules) -> Outcome {
         let mut data = MachineData {
             id: new.id,
             cluster_id: new.cluster_id,
@@ -275,16 +296,26 @@ impl Machine {
             deleted: false,
             ordinal: 1,
             attempt: 0,
+            faults: Vec::new(),
             version: 1,
             created_at: now,
             updated_at: now,
         };
-        data.next = data.draw_next(rules);
-        let created = MachineEvent { machine: data.id, version: 1, at: now, change: Change::created(&data) };
-        let mut outcome = Self(data).settle(now, rules);
-        outcome.events.insert(0, created);
-        outcome.changed = true;
-        outcome
+        let struck = data.draw_first(cluster, rules);
+        let mut created = MachineEvent { machine: data.id, version: 1, at: now, change: Change::created(&data) };
+        let struck_down = struck.by.and_then(Fault::strikes_down);
+        if struck_down.is_some() {
+            created = created.refused(WorldRefusal::Fault).unwrap_or(created);
+        }
+        let mut machine = Self(data);
+        let mut events = vec![created];
+        events.extend(struck.told.into_iter().map(|change| machine.happen(now, change)));
+        if struck_down.is_none() {
+            let settled = machine.settle(now, rules);
+            events.extend(settled.events);
+            machine = settled.machine;
+        }
+        Outcome { machine, events, changed: true, struck_down }
     }
 
     /// When the active state it is in ends; none at rest, or where it is stuck.

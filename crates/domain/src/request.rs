@@ -1,10 +1,12 @@
 //! Commands: what a client asks of a machine, and how the machine decides.
 
+use crate::cluster::Cluster;
 use crate::event::{Change, Entered, WorldRefusal};
 use crate::lifecycle::{self, Cause, MachineState, Operation};
 use crate::machine::{InProgress, Machine, Outcome};
 use crate::name::{Code, Name, Tags};
 use crate::rules::Rules;
+use crate::strike::Struck;
 use crate::time::Instant;
 
 /// An operation with what it needs.
@@ -69,6 +71,17 @@ pub struct Edit {
     pub protect_stop: Option<bool>,
     /// Whether it is to refuse TERMINATE.
     pub protect_terminate: Option<bool>,
+}
+
+fn entered_by(changes: &[Change]) -> Option<&Entered> {
+    changes.iter().find_map(|change| match change {
+        Change::Entered(entered) => Some(entered),
+        _ => None,
+    })
+}
+
+fn cause_of(changes: &[Change]) -> Option<Cause> {
+    entered_by(changes).map(|entered| entered.cause)
 }
 
 /// Why a machine refuses a command. The machine is as it was, settled.
@@ -139,7 +152,23 @@ impl Machine {
     /// # Errors
     /// When the operation is not possible now.
     pub fn request(self, request: &Request, now: Instant, rules: &Rules) -> Result<Outcome, Refusal> {
-        self.command(now, rules, |machine| machine.decide(request))
+        self.request_in(request, None, now, rules)
+    }
+
+    /// As [`Machine::request`], for a machine of a cluster that faults may select by its region or its name.
+    ///
+    /// A fault may refuse what would be possible otherwise; then [`Outcome::struck_down`] says so.
+    ///
+    /// # Errors
+    /// When the operation is not possible now.
+    pub fn request_in(
+        self,
+        request: &Request,
+        cluster: Option<&Cluster>,
+        now: Instant,
+        rules: &Rules,
+    ) -> Result<Outcome, Refusal> {
+        self.command(cluster, now, rules, |machine| machine.decide(request))
     }
 
     /// Lets the world refuse what was asked of it. It stays in its state, with what is due there.
@@ -149,7 +178,7 @@ impl Machine {
         let now = now.max(self.updated_at);
         let Outcome { mut machine, mut events, .. } = self.settle(now, rules);
         events.push(machine.happen(now, Change::Refused { cause, why }));
-        Outcome { machine, events, changed: true }
+        Outcome { machine, events, changed: true, struck_down: None }
     }
 
     /// Ends the machine and forgets it once it is TERMINATED; one that already is, now.
@@ -157,7 +186,15 @@ impl Machine {
     /// # Errors
     /// When it is protected from TERMINATE.
     pub fn delete(self, now: Instant, rules: &Rules) -> Result<Outcome, Refusal> {
-        self.command(now, rules, |machine| {
+        self.delete_in(None, now, rules)
+    }
+
+    /// As [`Machine::delete`], for a machine of a cluster that faults may select by its region or its name.
+    ///
+    /// # Errors
+    /// When it is protected from TERMINATE.
+    pub fn delete_in(self, cluster: Option<&Cluster>, now: Instant, rules: &Rules) -> Result<Outcome, Refusal> {
+        self.command(cluster, now, rules, |machine| {
             let terminating = machine.decide(&Command::Terminate.into())?;
             let marking = (!machine.deleted).then_some(Change::DeleteRequested);
             Ok(marking.into_iter().chain(terminating).collect())
@@ -169,7 +206,7 @@ impl Machine {
     /// # Errors
     /// When it is TERMINATED.
     pub fn edit(self, edit: &Edit, now: Instant, rules: &Rules) -> Result<Outcome, Refusal> {
-        self.command(now, rules, |machine| {
+        self.command(None, now, rules, |machine| {
             if !machine.holds_name() {
                 return Err(Refusal::Terminated);
             }
@@ -179,6 +216,7 @@ impl Machine {
 
     fn command(
         self,
+        cluster: Option<&Cluster>,
         now: Instant,
         rules: &Rules,
         decide: impl FnOnce(&Self) -> Result<Vec<Change>, Refusal>,
@@ -187,15 +225,39 @@ impl Machine {
         let Outcome { mut machine, mut events, .. } = self.settle(now, rules);
         let changes = decide(&machine)?;
         let changed = !changes.is_empty();
+        let Struck { told, by } = machine.struck_by(&changes, cluster, now, rules);
+        events.extend(told.into_iter().map(|change| machine.happen(now, change)));
+        if let Some((struck_down, cause)) = by.and_then(|fault| fault.strikes_down().zip(cause_of(&changes))) {
+            events.push(machine.happen(now, Change::Refused { cause, why: WorldRefusal::Fault }));
+            return Ok(Outcome { machine, events, changed, struck_down: Some(struck_down) });
+        }
         for change in changes {
-            events.push(match change {
-                Change::Entered(entered) => machine.enter(now, entered, rules),
-                other => machine.happen(now, other),
-            });
+            match change {
+                Change::Entered(entered) => {
+                    let effect = by.map(|fault| &fault.rule.effect);
+                    machine.enter((now, entered), effect, rules, &mut events);
+                }
+                other => events.push(machine.happen(now, other)),
+            }
         }
         let settled = machine.settle(now, rules);
         events.extend(settled.events);
-        Ok(Outcome { machine: settled.machine, events, changed })
+        Ok(Outcome { machine: settled.machine, events, changed, struck_down: None })
+    }
+
+    /// What faults make of the operation that these changes are of.
+    fn struck_by<'a>(
+        &self,
+        changes: &[Change],
+        cluster: Option<&Cluster>,
+        now: Instant,
+        rules: &'a Rules,
+    ) -> Struck<'a> {
+        if rules.faults.is_empty() {
+            return Struck::default();
+        }
+        let Some(entered) = entered_by(changes) else { return Struck::default() };
+        rules.faults.on_operation((self, cluster), (entered.cause, entered.state), now, &rules.draws)
     }
 
     fn decide(&self, request: &Request) -> Result<Vec<Change>, Refusal> {

@@ -3,6 +3,7 @@
 use crate::behaviour::Behaviour;
 use crate::draw::Draws;
 use crate::seed::Seed;
+use crate::strike::Faults;
 use crate::time::{Instant, Span};
 
 /// An entry that does not come after the last one.
@@ -101,6 +102,8 @@ pub struct Rules {
     pub behaviour: Timeline<Behaviour>,
     /// How long a TERMINATED machine stays readable.
     pub retention: Timeline<Span>,
+    /// What makes chosen things go wrong, each in its time.
+    pub faults: Faults,
 }
 
 impl Rules {
@@ -113,6 +116,7 @@ impl Rules {
             draws: Draws::new(seed),
             behaviour: Timeline::new(behaviour),
             retention: Timeline::new(Self::DEFAULT_RETENTION),
+            faults: Faults::default(),
         }
     }
 }

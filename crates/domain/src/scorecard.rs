@@ -147,7 +147,7 @@ impl ScoreKeeper {
         }
     }
 
-    /// Reads the next event of a machine. It counts for what `selects` says of the machine as the event left it.
+    /// Reads the next event of a machine; one that comes after its end is read over. It counts for what `selects` says of the machine as the event left it.
     ///
     /// # Errors
     /// Where it is not the next one.
@@ -162,7 +162,9 @@ impl ScoreKeeper {
                 machine.apply(event)?;
                 machine
             }
-            None => fold([event])?,
+            None if event.change.begins() => fold([event])?,
+            // It has ended: nothing counts any more.
+            None => return Ok(()),
         };
         let selected = selects(&machine);
         if let Some(before) = &before {
@@ -467,6 +469,17 @@ mod tests {
         let spans: Vec<_> = (1..=200).rev().map(Span::from_millis).collect();
         let (median, p99) = (Span::from_millis(100), Span::from_millis(198));
         assert_eq!((latency(spans), latency(Vec::new())), (Some(Latency { median, p99 }), None));
+    }
+
+    #[test]
+    fn what_follows_the_end_of_a_machine_is_read_over() {
+        let rules = rules(Preset::Instant.behaviour());
+        let Outcome { machine, mut events, .. } = Machine::create(new_machine(1), after(0), &rules);
+        let ended = machine.request(&Command::Terminate.into(), after(10), &rules).unwrap();
+        events.extend(ended.events);
+        events.extend(ended.machine.delete(after(20), &rules).unwrap().events);
+        assert!(events.last().is_some_and(|event| event.change == Change::DeleteRequested));
+        assert_eq!(score(&events, (0, 60), None).operations[&Cause::Terminate].done, 1);
     }
 
     #[test]

@@ -218,6 +218,16 @@ impl Selector {
             && self.matches_data(machine)
     }
 
+    /// Whether it selects a machine of which nothing is known but itself: one that it selects by the region or the name of
+    /// its cluster is not told.
+    pub fn matches_itself(&self, machine: &MachineData) -> bool {
+        let is_its = |one: &ClusterRef| matches!(one, ClusterRef::Id(id) if *id == machine.cluster_id);
+        any(&self.states, |state| *state == machine.state)
+            && self.regions.is_empty()
+            && any(&self.clusters, is_its)
+            && self.matches_data(machine)
+    }
+
     /// Whether it leaves machines of this cluster in.
     pub fn matches_cluster(&self, cluster: &Cluster) -> bool {
         any(&self.clusters, |one| one.is(cluster)) && any(&self.regions, |code| *code == cluster.region_code)

@@ -1,12 +1,15 @@
 //! Settling: bringing a machine from its last known moment to now.
 
 use crate::behaviour::Behaviour;
+use crate::cluster::Cluster;
 use crate::distribution::exponential;
 use crate::draw::{Draw, DrawName, Purpose};
 use crate::event::{Change, Entered, MachineEvent};
+use crate::fault::Effect;
 use crate::lifecycle::{self, Cause, MachineState};
 use crate::machine::{Machine, MachineData, Outcome, Reason, Step, StepKind};
 use crate::rules::Rules;
+use crate::strike::Struck;
 use crate::time::{Instant, Span};
 
 /// More happened to a machine than was to be walked through at once.
@@ -47,16 +50,12 @@ impl Machine {
     }
 
     /// Lets at most `limit` things happen that were due up to `now`, the earliest first: as settling to an earlier instant
-    /// would. More may be due still.
+    /// would; what faults make of the last of them may come on top. More may be due still.
     pub fn settle_at_most(self, limit: usize, now: Instant, rules: &Rules) -> Outcome {
         let mut machine = self;
         let mut events = Vec::new();
-        while events.len() < limit
-            && let Some(event) = machine.step(now, rules)
-        {
-            events.push(event);
-        }
-        Outcome { machine, changed: !events.is_empty(), events }
+        while events.len() < limit && machine.step(now, rules, &mut events) {}
+        Outcome { machine, changed: !events.is_empty(), events, struck_down: None }
     }
 
     /// Settles as [`Machine::settle`] does, but gives up after `limit` things that happened.
@@ -79,8 +78,17 @@ impl Machine {
         self.next.filter(due)
     }
 
-    fn step(&mut self, now: Instant, rules: &Rules) -> Option<MachineEvent> {
-        let step = self.due_step(now)?;
+    /// Lets the next thing happen that is due, and says whether there was one.
+    fn step(&mut self, now: Instant, rules: &Rules, events: &mut Vec<MachineEvent>) -> bool {
+        let Some((at, entered)) = self.due_step(now).and_then(|step| Some((step.at, self.entered_by(step)?))) else {
+            return false;
+        };
+        self.enter((at, entered), None, rules, events);
+        true
+    }
+
+    /// The state that a step leads to.
+    fn entered_by(&self, step: Step) -> Option<Entered> {
         let (state, cause, to) = match step.kind {
             StepKind::Forget => return None,
             StepKind::Fail => (MachineState::Failed, Cause::Failure, MachineState::Failed),
@@ -91,22 +99,58 @@ impl Machine {
             }
         };
         let resize = self.in_progress.as_ref().and_then(|change| change.machine_type.clone());
-        Some(self.enter(step.at, Entered { state, cause, to, next: None, reason: None, machine_type: resize }, rules))
+        Some(Entered { state, cause, to, next: None, reason: None, machine_type: resize })
     }
 
-    /// Enters a state at `at`: draws what happens next and finds the reason.
-    pub(crate) fn enter(&mut self, at: Instant, mut entered: Entered, rules: &Rules) -> MachineEvent {
+    /// Enters a state at `at`: draws what happens next, or lets a fault decide it, and finds the reason.
+    pub(crate) fn enter(
+        &mut self,
+        (at, mut entered): (Instant, Entered),
+        effect: Option<&Effect>,
+        rules: &Rules,
+        events: &mut Vec<MachineEvent>,
+    ) {
+        let mut effect = effect;
+        if effect.is_none() && !rules.faults.is_empty() {
+            let Struck { told, by } = rules.faults.on_state(self, entered.state, at, &rules.draws);
+            events.extend(told.into_iter().map(|change| self.happen(at, change)));
+            effect = by.map(|fault| &fault.rule.effect);
+        }
         entered.reason = reason(entered.cause, self.state, entered.state);
         entered.machine_type = entered.machine_type.filter(|_| entered.state == MachineState::Updating);
-        entered.next = next_step(self, (self.ordinal + 1, self.attempt), at, entered.state, rules);
-        self.happen(at, Change::Entered(entered))
+        let entering = Entering { ordinal: self.ordinal + 1, attempt: self.attempt, at, state: entered.state };
+        entered.next = next_step(self, entering, rules, effect);
+        events.push(self.happen(at, Change::Entered(entered)));
     }
 }
 
+/// The entering of a state.
+#[derive(Clone, Copy)]
+struct Entering {
+    /// How many states the machine has entered, with this one.
+    ordinal: u32,
+    /// After how many refusals.
+    attempt: u32,
+    at: Instant,
+    state: MachineState,
+}
+
 impl MachineData {
-    /// What happens next to a machine that has just entered its state.
-    pub(crate) fn draw_next(&self, rules: &Rules) -> Option<Step> {
-        next_step(self, (self.ordinal, 0), self.state_changed_at, self.state, rules)
+    /// Decides what happens next to a machine that is being made in a cluster; gives the faults that matched.
+    pub(crate) fn draw_first<'a>(&mut self, cluster: Option<&Cluster>, rules: &'a Rules) -> Struck<'a> {
+        let (at, state) = (self.created_at, self.state);
+        let mut struck = Struck::default();
+        if !rules.faults.is_empty() {
+            struck = rules.faults.on_operation((self, cluster), (Cause::Create, state), at, &rules.draws);
+            if struck.by.is_none() {
+                let of_state = rules.faults.on_state(self, state, at, &rules.draws);
+                struck.told.extend(of_state.told);
+                struck.by = of_state.by;
+            }
+        }
+        let entering = Entering { ordinal: self.ordinal, attempt: 0, at, state };
+        self.next = next_step(self, entering, rules, struck.by.map(|fault| &fault.rule.effect));
+        struck
     }
 }
 
@@ -121,19 +165,17 @@ fn reason(cause: Cause, from: MachineState, state: MachineState) -> Option<Reaso
     }
 }
 
-/// What happens by itself to a machine that enters `state` at `at`, after so many refusals, by the rules of that instant.
-fn next_step(
-    machine: &MachineData,
-    (ordinal, attempt): (u32, u32),
-    at: Instant,
-    state: MachineState,
-    rules: &Rules,
-) -> Option<Step> {
+/// What happens by itself to a machine that enters a state, by the rules of that instant and as a fault has it.
+fn next_step(machine: &MachineData, entering: Entering, rules: &Rules, effect: Option<&Effect>) -> Option<Step> {
+    let Entering { ordinal, attempt, at, state } = entering;
     let behaviour = rules.behaviour.at(at);
     let after = |span: Span, kind| Some(Step { at: at.plus(span), kind });
     let draw = || rules.draws.draw(&DrawName { machine: machine.id, ordinal, purpose: Purpose::NextStep, attempt });
     match state {
         MachineState::Running => {
+            if let Some(effect) = effect {
+                return effect.of(None, || Span::ZERO).and_then(|(span, kind)| after(span, kind));
+            }
             let mean = behaviour.mean_time_between_failures?;
             let span = Span::from_millis(libm::round(exponential(mean, &draw())) as u64);
             after(span.max(Behaviour::SHORTEST_FAILURE_CYCLE), StepKind::Fail)
@@ -144,7 +186,12 @@ fn next_step(
         }
         MachineState::Terminated if machine.deleted => after(Span::ZERO, StepKind::Forget),
         MachineState::Terminated => after(*rules.retention.at(at), StepKind::Forget),
-        _ => active_step(behaviour, state, draw).and_then(|(span, kind)| after(span, kind)),
+        _ => {
+            let ends = active_step(behaviour, state, draw);
+            let duration = || behaviour.timing(state).map_or(Span::ZERO, |timing| timing.duration.sample(&draw()));
+            let ends = effect.map_or(ends, |effect| effect.of(ends, duration));
+            ends.and_then(|(span, kind)| after(span, kind))
+        }
     }
 }
 

@@ -181,6 +181,12 @@ impl Span {
         Self::from_millis(secs.saturating_mul(1000))
     }
 
+    /// Both spans together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self::from_millis(self.millis().saturating_add(other.millis()))
+    }
+
     /// Its milliseconds.
     pub const fn millis(self) -> u64 {
         self.0

@@ -6,9 +6,9 @@
 use std::fmt::Debug;
 
 use cloudm_domain::{
-    Behaviour, Bounds, Cause, Change, Clock, ClusterId, Code, Created, Distribution, Entered, Instant, Machine,
-    MachineData, MachineEvent, MachineId, MachineState, Name, NewMachine, Odds, Outcome, Preset, Protection, Rate,
-    Reason, Rules, Seed, Span, Step, StepKind, Tag, Tags, Timeline, WorldRefusal,
+    Behaviour, Bounds, Cause, Change, Clock, ClusterId, Code, Created, Distribution, EffectKind, Entered, FaultId,
+    Instant, Machine, MachineData, MachineEvent, MachineId, MachineState, Name, NewMachine, Odds, Outcome, Preset,
+    Protection, Rate, Reason, Rules, Seed, Span, Step, StepKind, Tag, Tags, Timeline, WorldRefusal,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -43,7 +43,7 @@ fn step() -> Option<Step> {
 
 /// One of each change, and the bytes in which the embedded store keeps it. These bytes are in users' files: they never
 /// change, and a new kind of change comes after the last.
-fn changes() -> [(Change, &'static [u8]); 6] {
+fn changes() -> [(Change, &'static [u8]); 7] {
     let created = Created {
         cluster_id: ClusterId::from_bytes([1; 12]),
         name: "a".parse().unwrap(),
@@ -64,7 +64,15 @@ fn changes() -> [(Change, &'static [u8]); 6] {
     let why = WorldRefusal::InsufficientCapacity;
     let edited =
         Change::Edited { name: Some("b".parse().unwrap()), tags: None, protection: Some(Protection::default()) };
+    let fault = FaultId::from_bytes([2; 12]);
     [
+        (
+            Change::FaultMatched { fault, effect: Some(EffectKind::Delay) },
+            &[
+                6, 24, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50,
+                1, 3,
+            ],
+        ),
         (
             Change::Created(Box::new(created.clone())),
             &[
@@ -125,6 +133,9 @@ fn stored_codes_keep_their_places() {
     }
     for why in WorldRefusal::ALL {
         assert_eq!(postcard::to_allocvec(why).unwrap(), [why.number() - 1]);
+    }
+    for effect in EffectKind::ALL {
+        assert_eq!(postcard::to_allocvec(effect).unwrap(), [effect.number() - 1]);
     }
     for reason in Reason::ALL {
         assert_eq!(postcard::to_allocvec(reason).unwrap(), [reason.number() - 1]);

@@ -20,7 +20,8 @@ const MAX_KEY: usize = 255;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) etag: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) etag: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) location: Option<String>,
     pub(crate) body: String,
@@ -29,9 +30,14 @@ pub(crate) struct Answer {
 impl Answer {
     /// Shows `resource`, which has this tag.
     pub(crate) fn new(status: StatusCode, etag: String, resource: &impl Serialize) -> Self {
+        Self { etag: Some(etag), ..Self::untagged(status, resource) }
+    }
+
+    /// Shows `resource`, which has no version.
+    pub(crate) fn untagged(status: StatusCode, resource: &impl Serialize) -> Self {
         // Only a map with keys that are no text cannot be written, and there is none.
         let body = serde_json::to_string(resource).unwrap_or_default();
-        Self { status: status.as_u16(), etag, location: None, body }
+        Self { status: status.as_u16(), etag: None, location: None, body }
     }
 
     pub(crate) fn located(self, location: String) -> Self {
@@ -41,7 +47,10 @@ impl Answer {
     pub(crate) fn response(self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let mut response = HttpResponse::build(status);
-        response.insert_header((header::ETAG, self.etag)).content_type("application/json");
+        response.content_type("application/json");
+        if let Some(etag) = self.etag {
+            response.insert_header((header::ETAG, etag));
+        }
         if let Some(location) = self.location {
             response.insert_header((header::LOCATION, location));
         }

@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, HEAD, problems in one form, headers, and one line in the log.
+//! What surrounds every request: its id, its world, HEAD, problems in one form, headers, and one line in the log.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use crate::connections::Connection;
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::request_id::{self, RequestId};
 use crate::stopwatch::Moment;
+use crate::strikes;
 use crate::world::{self, Asked};
 
 pub(crate) async fn around(
@@ -44,12 +45,16 @@ pub(crate) async fn around(
         request.head_mut().method = Method::GET;
     }
     let trace = request_id::trace_id(request.headers()).map(str::to_owned);
-    // A handler's error is an answer by now; what is an error still came from beneath the routes.
-    let answered = next.call(request).await.map_err(|error| problem_of(&error))?;
+    let answered = match world::open(&request).await {
+        // A handler's error is an answer by now; what is an error still came from beneath the routes.
+        Ok(()) => next.call(request).await.map_err(|error| problem_of(&error))?.map_into_boxed_body(),
+        Err(problem) => request.error_response(problem),
+    };
     let now = now(&answered).await;
-    let answered = in_one_form(answered.map_into_boxed_body(), &id);
+    let answered = in_one_form(answered, &id);
     let response = with_headers(answered, &id, now);
     let response = if method == Method::HEAD { without_body(response) } else { response };
+    let response = strikes::strike_answer(response).await;
     log(&response, (&method, &path), &id, trace.as_deref(), started);
     Ok(response)
 }

@@ -158,7 +158,8 @@ problems!(PutBehaviourProblems:
 /// The fields of a behaviour, not understood yet, so that every mistake in them is found.
 pub(crate) type Fields = crate::body::Fields;
 
-fn read(fields: Fields) -> Result<Behaviour, Problem> {
+/// The behaviour of these fields, with every mistake in them.
+pub(crate) fn read(fields: Fields) -> Result<Behaviour, Problem> {
     let mut mistakes = Vec::new();
     let mut understood = Map::new();
     for (name, value) in fields.0 {

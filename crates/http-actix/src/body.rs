@@ -9,9 +9,9 @@ use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{FromRequest, HttpRequest, dev, error};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
-use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::codes::Code;
@@ -229,7 +229,8 @@ fn escape(key: &str) -> String {
 }
 
 /// A JSON object read into `T`. By itself a struct is read from an array of its fields, too.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
+#[serde(transparent)]
 pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

@@ -56,6 +56,7 @@ codes! {
     NoSuchMachine 404 "no_such_machine" "No such machine" "No machine has this id, or it is forgotten.";
     NoSuchCluster 404 "no_such_cluster" "No such cluster" "No cluster has this id.";
     NoSuchOperation 404 "no_such_operation" "No such operation" "No fleet operation has this id, or it is forgotten: they are kept for 24 hours after their end.";
+    NoSuchFault 404 "no_such_fault" "No such fault" "No fault has this id, or it was removed.";
     NoSuchWorld 404 "no_such_world" "No such world" "The world does not exist, or does not any more.";
     MethodNotAllowed 405 "method_not_allowed" "Method not allowed" "The path does not have the method; Allow lists those it has.";
     RequestTimeout 408 "request_timeout" "Request timeout" "The body did not arrive in time; the connection is closed.";
@@ -65,6 +66,8 @@ codes! {
     TooManyWorlds 409 "too_many_worlds" "Too many worlds" "A store has at most 1000 worlds.";
     DefaultWorld 409 "default_world" "The default world stays" "The world `default` is not deleted; it can be reset.";
     TooManyRules 409 "too_many_rules" "Too many rules" "The rules of a world are changed at most 1000 times; reset it.";
+    TooManyMachines 422 "too_many_machines" "Too many machines" "A scenario has at most 10000 machines; make the others by a fleet operation, or write a snapshot.";
+    TooManyFaults 409 "too_many_faults" "Too many faults" "At most 100 faults of a world hold at a time; remove one.";
     IllegalTransition 409 "illegal_transition" "Illegal transition" "The operation is not possible in the machine's `state`; `allowed_operations` are.";
     OperationInProgress 409 "operation_in_progress" "Operation in progress" "The machine is on its way: `transition` says what is in progress and when it is due.";
     Protected 409 "protected" "Machine is protected" "The machine's protection refuses the operation, forced or not.";
@@ -91,13 +94,16 @@ codes! {
     UnknownCluster 422 "unknown_cluster" "Unknown cluster" "The world has no cluster of this name.";
     InvalidBehaviour 422 "invalid_behaviour" "Invalid behaviour" "The behaviour makes no sense; `errors` points at every mistake.";
     InvalidCapacity 422 "invalid_capacity" "Invalid capacity" "The capacity makes no sense; `errors` points at the mistake.";
+    InvalidFault 422 "invalid_fault" "Invalid fault" "The fault could never do anything, or makes no sense; `errors` points at the mistake.";
     InThePast 422 "in_the_past" "In the past" "The world's clock never goes back; it says `now`.";
     InTheFuture 422 "in_the_future" "In the future" "The instant is yet to come; the world's clock says `now`.";
     BeforeHistory 422 "before_history" "Before the history" "The world's history begins later, at `start`.";
     TooMuchHistory 422 "too_much_history" "Too much history" "More had happened by then than is walked through for one request; ask for an earlier instant, or read the events.";
     EndOfTime 422 "end_of_time" "End of time" "The world's clock ends before 2106-02-07T06:28:15.999Z.";
     IdempotencyMismatch 422 "idempotency_mismatch" "Idempotency key reused" "The Idempotency-Key was used for another request.";
+    Throttled 429 "throttled" "Throttled" "A fault of the world refuses the request for now; try again after Retry-After seconds.";
     Internal 500 "internal" "Internal error" "The server failed; its log has the request under `request_id`.";
+    Fault 500 "fault" "Refused by a fault" "A fault of the world refuses it: `fault`. The results of fleet operations have this code; an answer has the code and the status that the fault gives.";
     StoreUnavailable 503 "store_unavailable" "Store unavailable" "The store does not answer. A write may have taken effect: ask, or repeat it with its Idempotency-Key.";
     Settling 503 "settling" "World is settling" "More is due in the world than is settled for one request; try again.";
     OperationsRunning 503 "operations_running" "Fleet operations are running" "The clock waits for the fleet operations that are under way; wait for them, or cancel them, and try again.";
@@ -116,11 +122,6 @@ impl Code {
         StatusCode::from_u16(self.status_number()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The URI that names the kind of problem.
-    pub(crate) fn type_uri(self) -> String {
-        format!("urn:cloudm:problem:{}", self.text())
-    }
-
     /// The code for an error status that something outside the API answered with.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         match status.as_u16() {
@@ -133,6 +134,11 @@ impl Code {
             _ => Self::Internal,
         }
     }
+}
+
+/// The URI that names the kind of problem that has this code.
+pub(crate) fn type_uri(code: &str) -> String {
+    format!("urn:cloudm:problem:{code}")
 }
 
 /// The table in Markdown, for the description of the API.

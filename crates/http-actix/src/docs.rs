@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use cloudm_domain::SelectorField;
 use serde_json::{Value, json};
-use utoipa::IntoParams;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, KnownFormat, Ref, RefOr, Required, Response, ResponseBuilder, SchemaFormat};
+use utoipa::{IntoParams, IntoResponses};
 
-use crate::codes::Code;
+use crate::codes::{Code, type_uri};
 use crate::problem::MEDIA_TYPE;
 
 /// Makes the type that documents the problems of a route: those named, and those that any route may have.
@@ -52,7 +52,7 @@ fn problem_response(codes: &[Code]) -> Response {
     }
     let mut response =
         ResponseBuilder::new().description(description.join("\n\n")).content(MEDIA_TYPE, content.build());
-    if codes.iter().any(|code| code.status_number() == 503) {
+    if codes.iter().any(|code| [429, 503].contains(&code.status_number())) {
         let seconds = HeaderBuilder::new()
             .schema(Some(integer()))
             .description(Some("After how many seconds it makes sense to try again."));
@@ -61,9 +61,35 @@ fn problem_response(codes: &[Code]) -> Response {
     response.build()
 }
 
+/// Documents the problems with what a fault of the world refuses: the fault gives the status and the code.
+pub(crate) struct StruckDownProblems;
+
+impl IntoResponses for StruckDownProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        [("4XX", 409), ("5XX", 500)]
+            .map(|(statuses, one)| (statuses.into(), RefOr::T(struck_down_response(one))))
+            .into()
+    }
+}
+
+fn struck_down_response(status: u16) -> Response {
+    let example = json!({
+        "type": type_uri("out_of_luck"),
+        "title": Code::Fault.title(),
+        "status": status,
+        "detail": "a fault of the world refuses it",
+        "code": "out_of_luck",
+        "request_id": "6f1c2c0f5d0e4a7f",
+        "fault": "70dbd8801b2c3d4e5f607182",
+    });
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).example(Some(example));
+    let about = "A fault of the world refuses it, with a code and a status that it gives; `fault` is its id.";
+    ResponseBuilder::new().description(about).content(MEDIA_TYPE, content.build()).build()
+}
+
 fn example(code: Code) -> Value {
     json!({
-        "type": code.type_uri(),
+        "type": type_uri(code.text()),
         "title": code.title(),
         "status": code.status_number(),
         "detail": code.meaning(),

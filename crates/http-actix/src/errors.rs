@@ -2,7 +2,7 @@
 
 use cloudm_application::Error;
 use cloudm_application::ports::StoreError;
-use cloudm_domain::{InProgress, Instant, MachineState, Operation, Refusal};
+use cloudm_domain::{InProgress, Instant, MachineState, Operation, Refusal, StruckDown};
 use serde_json::{Value, json};
 
 use crate::codes::Code;
@@ -32,6 +32,10 @@ impl From<Error> for Problem {
             Error::InsufficientCapacity { region_code, machine_type } => Self::new(Code::InsufficientCapacity, detail)
                 .with("region_code", region_code.as_str())
                 .with("machine_type", machine_type.as_str()),
+            Error::StruckDown(down) => {
+                let StruckDown { fault, refusal } = *down;
+                Self::new(Code::Fault, detail).given(refusal).with("fault", fault.to_string())
+            }
             other => Self::new(code(&other), detail),
         };
         problem.retry_after(retry_after)
@@ -63,6 +67,10 @@ fn code(error: &Error) -> Code {
         Error::InvalidBehaviour(_) => Code::InvalidBehaviour,
         Error::InvalidCapacity(_) => Code::InvalidCapacity,
         Error::InsufficientCapacity { .. } => Code::InsufficientCapacity,
+        Error::StruckDown(_) => Code::Fault,
+        Error::NoSuchFault => Code::NoSuchFault,
+        Error::TooManyFaults => Code::TooManyFaults,
+        Error::InvalidFault(_) => Code::InvalidFault,
         Error::ClusterNotEmpty => Code::ClusterNotEmpty,
         Error::TooManyClusters => Code::TooManyClusters,
         Error::UnknownRegion(_) => Code::UnknownRegion,
@@ -77,6 +85,8 @@ fn code(error: &Error) -> Code {
         Error::SettleLimit(_) => Code::SettleLimit,
         Error::Settling => Code::Settling,
         Error::Contention => Code::Contention,
+        Error::TooManyMachines => Code::TooManyMachines,
+        Error::InvalidScenario { why, .. } => code(why),
         Error::Refused(_) | Error::Store(_) => Code::Internal,
     }
 }

@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use cloudm_application::EventListQuery;
 use cloudm_application::ports::{Position, PositionedEvent};
 use cloudm_domain::{
-    Cause, Change, ClusterId, Code, Created, Entered, EventKind, Instant, MachineId, MachineState, Protection,
-    Selector, Step, Tags, WorldRefusal,
+    Cause, Change, ClusterId, Code, Created, EffectKind, Entered, EventKind, FaultId, Instant, MachineId, MachineState,
+    Protection, Selector, Step, Tags, WorldRefusal,
 };
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::HttpApi;
 use crate::codes;
 use crate::docs::{AfterParam, LastEventIdParam, PageParams, SelectorParams, problems};
 use crate::machines::{ProtectionBody, StateReasonBody};
-use crate::openapi::{CauseCode, EventKindCode, MachineStateCode};
+use crate::openapi::{CauseCode, EffectKindCode, EventKindCode, MachineStateCode};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::shape;
@@ -84,6 +84,14 @@ pub(crate) struct EventBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = RefusalBody, required = false)]
     refusal: Option<RefusalBody>,
+    /// The fault that matched.
+    #[serde(serialize_with = "shape::shown_some", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, pattern = "^[0-9a-f]{24}$", example = "70dbd8801b2c3d4e5f607182")]
+    fault: Option<FaultId>,
+    /// What the fault does to what comes next; absent where it let the match pass.
+    #[serde(serialize_with = "shape::shown_some", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = EffectKindCode, required = false, example = "FAIL")]
+    effect: Option<EffectKind>,
     /// The cluster of a machine that was made, or was to be.
     #[serde(serialize_with = "shape::shown_some", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "70dbd8809c404bf3976680b0")]
@@ -122,6 +130,7 @@ impl From<WorldRefusal> for RefusalBody {
     fn from(why: WorldRefusal) -> Self {
         let message = match why {
             WorldRefusal::InsufficientCapacity => "The pool of the machine's type in its region has no place left.",
+            WorldRefusal::Fault => "A fault of the world refused it.",
         };
         Self { code: why.code(), message }
     }
@@ -148,6 +157,8 @@ impl<'a> From<&'a PositionedEvent> for EventBody<'a> {
             due_at: None,
             state_reason: None,
             refusal: None,
+            fault: None,
+            effect: None,
             cluster_id: None,
             name: None,
             machine_type: None,
@@ -160,6 +171,7 @@ impl<'a> From<&'a PositionedEvent> for EventBody<'a> {
             Change::DeleteRequested => plain,
             Change::Refused { cause, why } => plain.refused(*cause, *why),
             Change::CreationRefused { created, why } => plain.refused(Cause::Create, *why).of(created),
+            Change::FaultMatched { fault, effect } => Self { fault: Some(*fault), effect: *effect, ..plain },
             Change::Edited { name, tags, protection } => Self {
                 name: name.as_ref().map(|name| name.as_str()),
                 tags: tags.as_ref(),
@@ -259,7 +271,7 @@ pub(crate) async fn list_events(
 
 problems!(ListEventsProblems:
     NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, InvalidPageSize, InvalidPageToken, InvalidPosition,
-    PositionGone, TooMuchHistory, Settling,
+    PositionGone, TooMuchHistory, Throttled, Settling,
     StoreUnavailable, TooManySubscribers,
 );
 

@@ -25,6 +25,7 @@ mod errors;
 mod events;
 mod examples;
 mod fallback;
+mod faults;
 mod health;
 mod machines;
 mod ndjson;
@@ -41,6 +42,7 @@ mod site_constants;
 mod stats;
 mod stopwatch;
 mod stream;
+mod strikes;
 mod transfers;
 mod world;
 mod worlds;
@@ -177,6 +179,8 @@ fn simulation(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) 
         .service(worlds::fork_world)
         .service(worlds::get_snapshot)
         .service(worlds::put_snapshot)
+        .service(worlds::get_scenario)
+        .service(worlds::put_scenario)
         .service(clock::get_clock)
         .service(clock::edit_clock)
         .service(clock::advance_clock)
@@ -187,6 +191,11 @@ fn simulation(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) 
         .service(capacity::get_capacity)
         .service(capacity::put_capacity)
         .service(capacity::edit_capacity)
+        .service(faults::list_faults)
+        .service(faults::create_fault)
+        .service(faults::delete_faults)
+        .service(faults::get_fault)
+        .service(faults::delete_fault)
         .service(presets::list_presets)
         .service(digest::get_digest)
         .service(scorecard::get_scorecard);

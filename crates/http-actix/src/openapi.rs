@@ -1,6 +1,6 @@
 //! The API's description, made from the code.
 
-use cloudm_domain::{Cause, EventKind, FleetKind, FleetState, MachineState, lifecycle_table};
+use cloudm_domain::{Cause, EffectKind, EventKind, FleetKind, FleetState, MachineState, lifecycle_table};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::request_body::RequestBody;
@@ -52,6 +52,10 @@ code_schema! {
 code_schema! {
     /// Kinds of events.
     EventKindCode as "EventKind": EventKind, "What kind of event it is."
+}
+code_schema! {
+    /// Kinds of what faults do.
+    EffectKindCode as "EffectKind": EffectKind, "What a fault does."
 }
 code_schema! {
     /// Kinds of fleet operations.
@@ -108,7 +112,7 @@ fn of_any_world() -> Vec<Server> {
     ]
 }
 
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("site", "Regions, machine types, states and operations."),
     ("clusters", "Named groups of machines."),
     ("machines", "Machines and what can be asked of them."),
@@ -119,6 +123,7 @@ const TAGS: [(&str, &str); 11] = [
     ("clock", "The time of a world, which is its user's."),
     ("behaviour", "How long things take in a world, and how often they go wrong."),
     ("capacity", "How many machines a world has room for."),
+    ("faults", "Rules that make chosen things go wrong."),
     ("health", "For whoever watches the server."),
 ];
 

@@ -6,11 +6,12 @@ use actix_web::body::BoxBody;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
+use cloudm_domain::FaultRefusal;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::codes::Code;
+use crate::codes::{Code, type_uri};
 
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -33,6 +34,8 @@ pub(crate) struct Mistake {
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     pub(crate) code: Code,
+    /// The code and the status that stand in place of those, where a fault gives them.
+    given: Option<Box<FaultRefusal>>,
     detail: String,
     mistakes: Vec<Mistake>,
     fields: Map<String, Value>,
@@ -45,6 +48,7 @@ impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
             code,
+            given: None,
             detail: detail.into(),
             mistakes: Vec::new(),
             fields: Map::new(),
@@ -59,6 +63,28 @@ impl Problem {
         let (pointer, detail) = (pointer.into(), detail.into());
         let mistake = Mistake { pointer: pointer.clone(), code: code.text(), detail: detail.clone() };
         Self { mistakes: vec![mistake], ..Self::new(code, format!("{pointer}: {detail}")) }
+    }
+
+    /// The same, where it is with one part of the request: with that part.
+    pub(crate) fn with_part(self, pointer: Option<String>) -> Self {
+        match pointer {
+            Some(pointer) => Self::at(self.code, pointer, self.detail),
+            None => self,
+        }
+    }
+
+    /// The same, where all that it is with is under this pointer.
+    pub(crate) fn under(mut self, pointer: &str) -> Self {
+        if self.mistakes.is_empty() {
+            return self.with_part(Some(pointer.into()));
+        }
+        for mistake in &mut self.mistakes {
+            mistake.pointer.insert_str(0, pointer);
+        }
+        if let [only] = self.mistakes.as_slice() {
+            self.detail = format!("{}: {}", only.pointer, only.detail);
+        }
+        self
     }
 
     /// All of these in one, with the code of the first; none where there are none.
@@ -85,6 +111,22 @@ impl Problem {
         }
     }
 
+    /// With the code and the status that a fault gives.
+    pub(crate) fn given(mut self, refusal: FaultRefusal) -> Self {
+        self.given = Some(Box::new(refusal));
+        self
+    }
+
+    /// The code that the client is told.
+    pub(crate) fn text(&self) -> &str {
+        self.given.as_ref().map_or(self.code.text(), |given| &given.code)
+    }
+
+    fn status(&self) -> StatusCode {
+        let given = self.given.as_ref().and_then(|given| StatusCode::from_u16(given.status).ok());
+        given.unwrap_or_else(|| self.code.status())
+    }
+
     /// Adds a field that the code promises.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.fields.insert(name.into(), value.into());
@@ -109,16 +151,16 @@ impl Problem {
 
     pub(crate) fn response(&self, request_id: &str) -> HttpResponse<BoxBody> {
         let body = ProblemBody {
-            kind: &self.code.type_uri(),
+            kind: &type_uri(self.text()),
             title: self.code.title(),
-            status: self.code.status_number(),
+            status: self.status().as_u16(),
             detail: &self.detail,
-            code: self.code.text(),
+            code: self.text(),
             request_id,
             errors: &self.mistakes,
             fields: &self.fields,
         };
-        let mut response = HttpResponse::build(self.code.status());
+        let mut response = HttpResponse::build(self.status());
         response.insert_header((header::CONTENT_TYPE, MEDIA_TYPE));
         if let Some(secs) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, secs));
@@ -136,13 +178,13 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code.text(), self.detail)
+        write!(f, "{}: {}", self.text(), self.detail)
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.code.status()
+        self.status()
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {

@@ -105,7 +105,7 @@ pub(crate) async fn list_site_constants(request: HttpRequest, world: World) -> R
     }
 }
 
-problems!(SiteConstantsProblems: NoSuchWorld, UnknownConstant, UnknownParameter, DuplicateParameter, StoreUnavailable);
+problems!(SiteConstantsProblems: NoSuchWorld, UnknownConstant, UnknownParameter, DuplicateParameter, Throttled, StoreUnavailable);
 
 fn constants(kind: &str, catalogue: &Catalogue) -> Option<SiteConstants> {
     let (constant, values) = match kind {

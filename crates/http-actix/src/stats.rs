@@ -105,4 +105,4 @@ pub(crate) async fn get_stats(request: HttpRequest, world: World) -> Result<Http
     Ok(HttpResponse::Ok().json(StatsBody::from(&stats)))
 }
 
-problems!(GetStatsProblems: NoSuchWorld, UnknownParameter, Settling, StoreUnavailable);
+problems!(GetStatsProblems: NoSuchWorld, UnknownParameter, Throttled, Settling, StoreUnavailable);

@@ -3,19 +3,21 @@
 //! A path under `/worlds/{world}/api/v1` is served as the path under `/api/v1`: the world's name is taken off before the routes are
 //! looked for, so that there is one of each.
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::Uri;
 use actix_web::http::uri::PathAndQuery;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
-use cloudm_application::Cloud;
+use cloudm_application::{Cloud, Worlds};
 use cloudm_domain::WorldName;
 use futures_util::future::LocalBoxFuture;
 
 use crate::HttpApi;
 use crate::codes::Code;
 use crate::problem::Problem;
+use crate::strikes;
 
 /// The name of the world that the path began with, as it stood there.
 #[derive(Clone)]
@@ -60,6 +62,36 @@ pub(crate) fn public_root(request: &HttpRequest) -> String {
     }
 }
 
+/// Opens the world that a request of a simulated cloud is about, before anything else of the request is looked at, and lets its
+/// faults strike the request.
+pub(crate) async fn open(request: &ServiceRequest) -> Result<(), Problem> {
+    // As the routes are matched, with what was percent-encoded without need decoded.
+    let Some(path) = request.match_info().as_str().strip_prefix(UNDER).filter(|path| path.starts_with('/')) else {
+        return Ok(());
+    };
+    let opened = find(request).await;
+    let asked = opened.as_ref().map(|(asked, _)| asked.clone()).map_err(Problem::clone);
+    request.extensions_mut().insert(Opened(asked));
+    match opened {
+        Ok((asked, true)) => strikes::strike(request, path, &asked).await,
+        // A route says what is wrong, if there is one.
+        _ => Ok(()),
+    }
+}
+
+/// The world, and whether it may have faults on requests.
+async fn find(request: &ServiceRequest) -> Result<(Asked, bool), Problem> {
+    let name = request.extensions().get::<Named>().cloned();
+    let name = name.map_or_else(|| Ok(WorldName::default_world()), |Named(name)| named(&name))?;
+    let (cloud, has_faults) = worlds(request.request())?.cloud_for_request(&name).await?;
+    let reads = cloud.reads();
+    Ok((Asked { cloud, reads }, has_faults))
+}
+
+/// The world that was opened for a request.
+#[derive(Clone)]
+struct Opened(Result<Asked, Problem>);
+
 /// The world that a request of the simulated cloud is about.
 pub(crate) struct World {
     pub(crate) cloud: Arc<Cloud>,
@@ -75,18 +107,16 @@ pub(crate) struct Asked {
 
 impl FromRequest for World {
     type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+    type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        let name = request.extensions().get::<Named>().cloned();
-        let request = request.clone();
-        Box::pin(async move {
-            let name = name.map_or_else(|| Ok(WorldName::default_world()), |Named(name)| named(&name))?;
-            let cloud = open(&request, &name).await?;
-            let reads = cloud.reads();
-            request.extensions_mut().insert(Asked { cloud: cloud.clone(), reads });
-            Ok(Self { cloud })
-        })
+        let opened = request.extensions().get::<Opened>().cloned();
+        let asked = opened.map_or_else(|| Err(failed()), |Opened(asked)| asked);
+        ready(asked.map(|asked| {
+            let cloud = asked.cloud.clone();
+            request.extensions_mut().insert(asked);
+            Self { cloud }
+        }))
     }
 }
 
@@ -103,7 +133,7 @@ impl FromRequest for Simulated {
         let request = request.clone();
         Box::pin(async move {
             let name = crate::worlds::name(&request)?;
-            Ok(Self { cloud: open(&request, &name).await? })
+            Ok(Self { cloud: worlds(&request)?.cloud(&name).await? })
         })
     }
 }
@@ -112,10 +142,13 @@ fn named(name: &str) -> Result<WorldName, Problem> {
     name.parse().map_err(|_| Problem::new(Code::NoSuchWorld, "there is no such world"))
 }
 
-async fn open(request: &HttpRequest, name: &WorldName) -> Result<Arc<Cloud>, Problem> {
+fn worlds(request: &HttpRequest) -> Result<&Worlds, Problem> {
     let api = request.app_data::<web::Data<HttpApi>>();
-    let missing = || Problem::new(Code::Internal, "the server failed to carry out the request");
-    Ok(api.ok_or_else(missing)?.worlds().cloud(name).await?)
+    Ok(api.ok_or_else(failed)?.worlds())
+}
+
+fn failed() -> Problem {
+    Problem::new(Code::Internal, "the server failed to carry out the request")
 }
 
 /// The id in a path: malformed is 400, and only an unknown one is 404.

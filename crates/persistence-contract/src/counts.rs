@@ -229,7 +229,7 @@ pub async fn copies_of_a_world_count_their_own(fixture: &dyn Fixture) {
 }
 
 /// A world that is loaded from what is read of the scene's.
-async fn load(scene: &Scene<'_>, world: World) -> WorldPorts {
+pub(crate) async fn load(scene: &Scene<'_>, world: World) -> WorldPorts {
     let world = World { clock: Clock::new(builders::after(100_000), 0, Rate::PAUSED), ..world };
     let (to, mut from) = mpsc::channel(2);
     let (give, take) = mpsc::channel(2);

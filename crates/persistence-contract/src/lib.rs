@@ -46,6 +46,7 @@ pub mod clusters;
 pub mod counts;
 pub mod due;
 pub mod events;
+pub mod faults;
 mod fleet;
 pub mod groups;
 pub mod lives;
@@ -89,6 +90,7 @@ macro_rules! contract_suite {
             what_is_gone_stays_gone,
             an_operation_goes_on_after_a_restart,
             counts_stay,
+            what_faults_matched_stays,
         );
 
     };
@@ -253,6 +255,17 @@ macro_rules! contract_suite {
             counts_show_one_moment,
             copies_of_a_world_count_their_own,
         );
+        $crate::scenarios!($fixture; faults:
+            a_machine_is_read_with_the_matches_of_its_faults,
+            matches_are_counted_with_what_is_written,
+            matches_of_a_fleet_operation_are_counted,
+            matches_are_right_after_a_crowd,
+            a_refused_creation_leaves_nothing_but_its_history,
+            each_request_is_counted_once,
+            copies_of_a_world_begin_with_the_matches_that_its_history_tells,
+            a_name_says_that_there_are_faults_on_requests,
+            a_machine_that_faults_matched_is_forgotten,
+        );
         $crate::scenarios!($fixture; capacity:
             a_full_pool_refuses_and_what_is_given_back_is_taken_again,
             a_machine_that_holds_a_place_asks_for_no_other,
@@ -350,6 +363,7 @@ mod tests {
             include_str!("counts.rs"),
             include_str!("due.rs"),
             include_str!("events.rs"),
+            include_str!("faults.rs"),
             include_str!("groups.rs"),
             include_str!("lives.rs"),
             include_str!("machines.rs"),

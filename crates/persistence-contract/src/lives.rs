@@ -24,7 +24,7 @@ fn fork(text: &str, number: u8) -> ForkedWorld {
 }
 
 async fn find(store: &Arc<dyn Store>, text: &str) -> Option<Incarnation> {
-    store.find_world(&name(text)).await.unwrap()
+    store.find_world(&name(text)).await.unwrap().map(|found| found.incarnation)
 }
 
 /// The whole history of a world.

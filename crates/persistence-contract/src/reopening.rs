@@ -1,16 +1,18 @@
 //! What a store keeps over a restart.
 
 use cloudm_application::ports::{
-    ClusterCommitError, ClusterWrite, CommitError, Cursor, FleetBatch, ForkedWorld, NewWorld, SortKey, World,
-    WorldCommit,
+    ClusterCommitError, ClusterWrite, CommitError, Cursor, FleetBatch, ForkedWorld, NewWorld, RequestCounted, SortKey,
+    World, WorldCommit,
 };
-use cloudm_domain::{Clock, Command, FleetOutcome, FleetState, Incarnation, OrderKey, Rate, Seed, Selector, WorldName};
+use cloudm_domain::{
+    Cause, Clock, Command, FleetOutcome, FleetState, Incarnation, OrderKey, Rate, Seed, Selector, WorldName,
+};
 
 use crate::builders::{
     self, FOREVER, START, after, answer, asked, changed, cluster_in, decided, done, draft, draft_at, ending, lease,
     new_world, operation, query,
 };
-use crate::{Fixture, Scene, assert_refused};
+use crate::{Fixture, Scene, assert_refused, faults};
 
 pub async fn all_that_was_acknowledged_is_there(fixture: &dyn Fixture) {
     let scene = Scene::open(fixture).await;
@@ -136,7 +138,7 @@ pub async fn what_is_gone_stays_gone(fixture: &dyn Fixture) {
 
     let scene = scene.reopen().await;
     assert_eq!(scene.store.worlds(None, 9).await.unwrap(), [name("copy"), name("default")]);
-    assert_eq!(scene.store.find_world(&name("default")).await.unwrap(), Some(life(3)));
+    assert_eq!(scene.store.find_world(&name("default")).await.unwrap().map(|found| found.incarnation), Some(life(3)));
     assert!(scene.ports.clusters.all().await.unwrap().is_empty());
 }
 
@@ -197,4 +199,27 @@ pub async fn counts_stay(fixture: &dyn Fixture) {
     let third = scene.machine(&web, "c").await;
     scene.terminate(third).await;
     assert_eq!(counts(&scene).await.len(), 3);
+}
+
+pub async fn what_faults_matched_stays(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    let (rules, faults) = faults::with([faults::refuses(Cause::Stop)]);
+    let running = scene.machine(&web, "a").await;
+    let refused = scene.update(&running, asked(&running, Command::Stop, START, &rules)).await;
+    assert_eq!(refused.matches_of(faults[0]), 1);
+    scene.ports.faults.count_request(faults[0], RequestCounted::Matched).await.unwrap();
+    let view = scene.ports.world.read().await.unwrap();
+    let mut world = World { version: view.world.version + 1, ..World::clone(&view.world) };
+    world.rules.faults.push(faults::loses_replies(), after(5), builders::seed());
+    let commit = WorldCommit { expected: view.world.version, world, unseen: None, keep: None };
+    scene.ports.world.commit(commit.clone()).await.unwrap();
+
+    let scene = scene.reopen().await;
+    assert_eq!(scene.holder(&web, "a").await, Some(refused));
+    assert_eq!(faults::matches(&scene.ports).await, [(faults[0], 1, 1)]);
+    assert_eq!(scene.ports.faults.count_request(faults[0], RequestCounted::Matched).await.unwrap(), 1);
+    assert_eq!(scene.ports.world.read().await.unwrap().world.rules.faults, commit.world.rules.faults);
+    let found = scene.store.find_world(&WorldName::default_world()).await.unwrap().unwrap();
+    assert!(found.request_faults);
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::counts::Deltas;
 use crate::error::DbError;
 use crate::events::Appender;
+use crate::faults::Matches;
 use crate::group::Group;
 use crate::held::Held;
 use crate::machine_row::version;
@@ -65,8 +66,8 @@ impl<'db> Bulk<'db> {
     }
 
     /// Ends it; gives what is to be written for all of them at once.
-    pub(crate) fn finish(self) -> Deltas {
-        self.rows.finish()
+    pub(crate) fn finish(self) -> (Deltas, Matches) {
+        (self.rows.finish(), self.events.finish())
     }
 
     /// Makes, replaces or deletes a machine.

@@ -10,6 +10,7 @@ use cloudm_domain::{Change, Incarnation, MachineEvent, MachineId};
 use rusqlite::{Connection, Row, params};
 
 use crate::error::{DbError, closed};
+use crate::faults::Matches;
 use crate::held::Held;
 use crate::machine_row::{Columns, version};
 use crate::sql;
@@ -138,11 +139,12 @@ pub(crate) struct Appender<'db> {
     insert: Held<'db>,
     /// The bytes of one event after the other.
     change: Vec<u8>,
+    matches: Matches,
 }
 
 impl<'db> Appender<'db> {
     pub(crate) fn new(db: &'db Connection) -> Self {
-        Self { insert: Held::new(db, sql::EVENT_INSERT), change: Vec::new() }
+        Self { insert: Held::new(db, sql::EVENT_INSERT), change: Vec::new(), matches: Matches::default() }
     }
 
     pub(crate) fn append(&mut self, events: &[MachineEvent]) -> Result<(), DbError> {
@@ -152,8 +154,14 @@ impl<'db> Appender<'db> {
                 .map_err(|_| DbError::Misused("an event cannot be written"))?;
             let (machine, version, at) = (event.machine.as_bytes(), version(event.version)?, millis(event.at));
             self.insert.execute(params![machine, version, at, self.change])?;
+            self.matches.count(event);
         }
         Ok(())
+    }
+
+    /// Ends it; gives what is to be written for all events at once.
+    pub(crate) fn finish(self) -> Matches {
+        self.matches
     }
 }
 

@@ -8,21 +8,24 @@ use rusqlite::Connection;
 
 use crate::counts::Deltas;
 use crate::error::DbError;
+use crate::faults::Matches;
 
 /// A group of writes: its transaction, and what is written once for all of them, before it is committed.
 pub(crate) struct Group<'db> {
     db: &'db Connection,
     counts: RefCell<Deltas>,
+    matches: RefCell<Matches>,
 }
 
 impl<'db> Group<'db> {
     pub(crate) fn new(db: &'db Connection) -> Self {
-        Self { db, counts: RefCell::default() }
+        Self { db, counts: RefCell::default(), matches: RefCell::default() }
     }
 
     /// Takes what a write changed of the counts, once all else of it is written.
-    pub(crate) fn count(&self, deltas: Deltas) {
+    pub(crate) fn count(&self, (deltas, matches): (Deltas, Matches)) {
         self.counts.borrow_mut().add_all(deltas);
+        self.matches.borrow_mut().add_all(matches);
     }
 
     /// By how much what was taken changes the places that are held in a pool.
@@ -37,7 +40,8 @@ impl<'db> Group<'db> {
 
     /// Writes what was taken.
     pub(crate) fn finish(self) -> Result<(), DbError> {
-        self.counts.into_inner().write(self.db)
+        self.counts.into_inner().write(self.db)?;
+        self.matches.into_inner().write(self.db)
     }
 }
 

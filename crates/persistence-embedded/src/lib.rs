@@ -37,6 +37,7 @@ mod counts;
 mod directory;
 mod error;
 mod events;
+mod faults;
 mod file;
 mod group;
 mod held;

@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use cloudm_domain::{
-    Cause, Code, InProgress, Instant, Machine, MachineData, MachineState, Protection, Reason, Step, StepKind, Tags,
+    Cause, Code, FaultCount, InProgress, Instant, Machine, MachineData, MachineState, Protection, Reason, Step,
+    StepKind, Tags,
 };
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
@@ -12,7 +13,7 @@ use rusqlite::types::ValueRef;
 use crate::error::DbError;
 
 /// The number of columns of a machine.
-pub(crate) const COLUMNS: usize = 22;
+pub(crate) const COLUMNS: usize = 23;
 
 /// The columns of a row, as the values that they must be.
 pub(crate) struct Columns<'a, 'statement>(pub(crate) &'a Row<'statement>);
@@ -77,6 +78,10 @@ impl Columns<'_, '_> {
 
     fn reason(&self, column: usize) -> Result<Reason, DbError> {
         Reason::from_number(self.number(column)?).map_err(|why| DbError::damaged("a reason", why))
+    }
+
+    fn faults(&self, column: usize) -> Result<Vec<FaultCount>, DbError> {
+        self.value(column, |value| serde_json::from_str(value.as_str().map_err(text)?).map_err(text))
     }
 
     fn step_kind(&self, column: usize) -> Result<StepKind, DbError> {
@@ -162,6 +167,7 @@ fn read_with(columns: &Columns<'_, '_>, machine_type: Code, tags: Tags) -> Resul
         created_at: columns.instant(19)?,
         updated_at: columns.instant(20)?,
         attempt: columns.number(21)?,
+        faults: columns.optional(22, Columns::faults)?.unwrap_or_default(),
     };
     Machine::try_from(data).map_err(|why| DbError::damaged("a machine", why))
 }

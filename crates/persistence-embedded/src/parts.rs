@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cloudm_application::ports::{GoneCluster, Part, Parts, PartsToLoad, StoreError, WallClock, World, WorldsError};
-use cloudm_domain::{Instant, Machine};
+use cloudm_domain::{Instant, Machine, MachineEvent};
 use rusqlite::{Connection, Row};
 
 use crate::error::DbError;
@@ -94,7 +94,7 @@ fn put(db: &Connection, part: &Part) -> Result<(), DbError> {
         Part::Clusters(some) => some.iter().try_for_each(|cluster| clusters::insert(db, cluster)),
         Part::GoneClusters(some) => some.iter().try_for_each(|gone| put_gone(db, gone)),
         Part::Machines(some) => put_machines(db, some),
-        Part::Events(some) => events::Appender::new(db).append(some),
+        Part::Events(some) => put_events(db, some),
     }
 }
 
@@ -106,6 +106,12 @@ fn put_machines(db: &Connection, machines: &[Machine]) -> Result<(), DbError> {
         }
     }
     rows.finish().write(db)
+}
+
+fn put_events(db: &Connection, some: &[MachineEvent]) -> Result<(), DbError> {
+    let mut events = events::Appender::new(db);
+    events.append(some)?;
+    events.finish().write(db)
 }
 
 fn put_gone(db: &Connection, gone: &GoneCluster) -> Result<(), DbError> {

@@ -1,6 +1,6 @@
 //! The rows of machines and of their tags, and how they are counted.
 
-use cloudm_domain::{Machine, MachineState, Reason, Tag};
+use cloudm_domain::{FaultCount, Machine, MachineState, Reason, Tag};
 use rusqlite::{Connection, params};
 
 use crate::counts::Deltas;
@@ -73,6 +73,7 @@ impl<'db> Rows<'db> {
             millis(machine.updated_at),
             machine.holds_name(),
             machine.attempt,
+            matched(&machine.faults)?,
         ])?;
         if inserted == 0 {
             return Ok(false);
@@ -105,6 +106,7 @@ impl<'db> Rows<'db> {
             version(new.version)?,
             millis(new.updated_at),
             new.attempt,
+            matched(&new.faults)?,
         ])?;
         if updated == 0 {
             return Ok(false);
@@ -164,7 +166,16 @@ fn rows_of(machine: &Machine) -> &[Tag] {
     if machine.holds_name() { machine.tags.as_slice() } else { &[] }
 }
 
+/// What a column holds of tags; nothing of none.
 fn json(tags: &[Tag]) -> Result<Option<String>, DbError> {
-    let json = (!tags.is_empty()).then(|| serde_json::to_string(tags)).transpose();
-    json.map_err(|_| DbError::Misused("tags are text"))
+    (!tags.is_empty()).then(|| text(serde_json::to_string(tags))).transpose()
+}
+
+/// What a column holds of the faults that matched; nothing of none.
+fn matched(faults: &[FaultCount]) -> Result<Option<String>, DbError> {
+    (!faults.is_empty()).then(|| text(serde_json::to_string(faults))).transpose()
+}
+
+fn text(json: serde_json::Result<String>) -> Result<String, DbError> {
+    json.map_err(|_| DbError::Misused("tags and faults are text"))
 }

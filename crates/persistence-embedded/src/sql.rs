@@ -19,7 +19,7 @@ macro_rules! machine_columns {
     () => {
         "m.id, m.cluster_id, m.name, m.machine_type, m.tags, m.protect_stop, m.protect_terminate, m.state, \
          m.state_changed_at, m.change_cause, m.change_from, m.change_to, m.change_type, m.next_at, m.next_kind, m.reason, \
-         m.deleted, m.ordinal, m.version, m.created_at, m.updated_at, m.attempt"
+         m.deleted, m.ordinal, m.version, m.created_at, m.updated_at, m.attempt, m.faults"
     };
 }
 
@@ -44,6 +44,7 @@ statements! {
     OPERATIONS_CLEAR = "DELETE FROM operations";
     RESULTS_CLEAR = "DELETE FROM operation_results";
     REFUSALS_CLEAR = "DELETE FROM operation_refusals";
+    REQUESTS_CLEAR = "DELETE FROM fault_requests";
     // All that a world holds.
     ALL_GONE_CLUSTERS = "SELECT ", cluster_columns!(), ", c.deleted_at FROM gone_clusters c ORDER BY c.id";
     ALL_MACHINES = "SELECT ", machine_columns!(), " FROM machines m \
@@ -82,13 +83,14 @@ statements! {
     MACHINE_NAMED = "SELECT ", machine_columns!(), " FROM machines m WHERE m.live = 1 AND m.name = ?";
     MACHINE_INSERT = "INSERT INTO machines (id, cluster_id, name, machine_type, tags, protect_stop, protect_terminate, \
         state, state_changed_at, change_cause, change_from, change_to, change_type, next_at, next_kind, reason, deleted, \
-        ordinal, version, created_at, updated_at, live, attempt) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23) \
+        ordinal, version, created_at, updated_at, live, attempt, faults) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) \
         ON CONFLICT DO NOTHING";
     // What changes often. It leaves alone the columns of the indexes of live machines.
     MACHINE_UPDATE = "UPDATE machines SET protect_stop = ?3, protect_terminate = ?4, state = ?5, state_changed_at = ?6, \
         change_cause = ?7, change_from = ?8, change_to = ?9, change_type = ?10, next_at = ?11, next_kind = ?12, \
-        reason = ?13, deleted = ?14, ordinal = ?15, version = ?16, updated_at = ?17, attempt = ?18 WHERE id = ?1 AND version = ?2";
+        reason = ?13, deleted = ?14, ordinal = ?15, version = ?16, updated_at = ?17, attempt = ?18, faults = ?19 \
+        WHERE id = ?1 AND version = ?2";
     MACHINE_PLACE = "UPDATE machines SET name = ?2, machine_type = ?3, live = ?4 WHERE id = ?1";
     MACHINE_TAGS = "UPDATE machines SET tags = ?2 WHERE id = ?1";
     MACHINE_VERSION = "SELECT version FROM machines WHERE id = ?";
@@ -123,6 +125,15 @@ statements! {
     COUNT_TAKE = "UPDATE counts SET machines = machines - ?4 \
         WHERE cluster_id = ?1 AND machine_type = ?2 AND state = ?3 AND machines > ?4";
     COUNT_DROP = "DELETE FROM counts WHERE cluster_id = ?1 AND machine_type = ?2 AND state = ?3 AND machines = ?4";
+
+    FAULT_MATCHES = "SELECT fault, matches, struck FROM fault_matches";
+    FAULT_MATCHES_ADD = "INSERT INTO fault_matches (fault, matches, struck) VALUES (?1, ?2, ?3) \
+        ON CONFLICT DO UPDATE SET matches = matches + ?2, struck = struck + ?3";
+    FAULT_REQUESTS = "SELECT fault, matched FROM fault_requests";
+    FAULT_REQUEST_DRAWN = "INSERT INTO fault_requests (fault, drawn, matched) VALUES (?, 1, 0) \
+        ON CONFLICT DO UPDATE SET drawn = drawn + 1 RETURNING drawn";
+    FAULT_REQUEST_MATCHED = "INSERT INTO fault_requests (fault, drawn, matched) VALUES (?, 0, 1) \
+        ON CONFLICT DO UPDATE SET matched = matched + 1 RETURNING matched";
 
     OPERATION_GET = "SELECT record FROM operations WHERE id = ?";
     OPERATION_PAGE = "SELECT record FROM operations WHERE number < ? ORDER BY number DESC LIMIT ?";
@@ -181,9 +192,18 @@ mod tests {
         rows.map(Result::unwrap).collect()
     }
 
-    /// All clusters, or their number, of which there are at most a thousand; counts, of which there are a few for each cluster; and
-    /// what a world is read whole by.
-    const MAY_SCAN: [&str; 6] = [CLUSTER_ALL, CLUSTER_COUNT, COUNT_ALL, ALL_GONE_CLUSTERS, ALL_MACHINES, ALL_EVENTS];
+    /// All clusters, or their number, of which there are at most a thousand, as of faults; counts, of which there are a few for each
+    /// cluster; and what a world is read whole by.
+    const MAY_SCAN: [&str; 8] = [
+        CLUSTER_ALL,
+        CLUSTER_COUNT,
+        COUNT_ALL,
+        FAULT_MATCHES,
+        FAULT_REQUESTS,
+        ALL_GONE_CLUSTERS,
+        ALL_MACHINES,
+        ALL_EVENTS,
+    ];
 
     fn check(db: &rusqlite::Connection, name: &str, sql: &str) {
         for step in plan(db, sql) {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
-    Entropy, ForkedWorld, NewWorld, Parts, PartsToLoad, Store, StoreError, WallClock, World, WorldPorts, WorldsError,
+    Entropy, ForkedWorld, FoundWorld, NewWorld, Parts, PartsToLoad, Store, StoreError, WallClock, World, WorldPorts,
+    WorldsError,
 };
 use cloudm_domain::{Incarnation, WorldName};
 use tokio::sync::OnceCell;
@@ -128,13 +129,16 @@ impl Store for EmbeddedStore {
         self.base.readers.run(move || worlds.open(&name)).await
     }
 
-    async fn find_world(&self, name: &WorldName) -> Result<Option<Incarnation>, StoreError> {
+    async fn find_world(&self, name: &WorldName) -> Result<Option<FoundWorld>, StoreError> {
         self.base.check_open()?;
         if let Some(world) = self.worlds.opened(name) {
-            return Ok(Some(world.incarnation()));
+            let request_faults = world.has_request_faults();
+            return Ok(Some(FoundWorld { incarnation: world.incarnation(), request_faults }));
         }
         let (worlds, name) = (self.worlds.clone(), name.clone());
-        self.base.readers.run(move || worlds.find(&name)).await
+        let found = self.base.readers.run(move || worlds.find(&name)).await?;
+        // Of one that is not open it is not known.
+        Ok(found.map(|incarnation| FoundWorld { incarnation, request_faults: true }))
     }
 
     async fn worlds(&self, after: Option<WorldName>, limit: usize) -> Result<Vec<WorldName>, StoreError> {

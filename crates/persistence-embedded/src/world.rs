@@ -18,6 +18,7 @@ use crate::clusters::Clusters;
 use crate::directory::Directory;
 use crate::error::{DbError, closed};
 use crate::events::Events;
+use crate::faults::Faults;
 use crate::file::{self, Durability};
 use crate::group::Group;
 use crate::leases::Leases;
@@ -63,6 +64,10 @@ pub(crate) struct OpenWorld {
     /// Told of each group of writes, and of the end.
     commits: watch::Sender<()>,
 }
+
+/// What stays behind in a fork.
+const CLEARED: [&str; 5] =
+    [sql::ANSWERS_CLEAR, sql::OPERATIONS_CLEAR, sql::RESULTS_CLEAR, sql::REFUSALS_CLEAR, sql::REQUESTS_CLEAR];
 
 /// The latest instant that the world is known to have reached, in milliseconds.
 struct HighWater(AtomicU64);
@@ -127,6 +132,7 @@ impl OpenWorld {
             events: Arc::new(Events(self.clone())),
             answers: Arc::new(Answers(self.clone())),
             operations: Arc::new(Operations(self.clone())),
+            faults: Arc::new(Faults(self.clone())),
         }
     }
 
@@ -145,6 +151,11 @@ impl OpenWorld {
 
     fn record(&self) -> Arc<World> {
         self.record.read().clone()
+    }
+
+    /// Whether there are faults on requests.
+    pub(crate) fn has_request_faults(&self) -> bool {
+        self.record.read().rules.faults.look_at_requests()
     }
 
     /// Takes a record that was written, unless a later one was taken already.
@@ -275,7 +286,7 @@ impl OpenWorld {
             let write = db.unchecked_transaction()?;
             write.execute(sql::WORLD_SET, [text])?;
             write.execute(sql::HIGH_WATER_SET, [millis(world.clock.now(0))])?;
-            for clear in [sql::ANSWERS_CLEAR, sql::OPERATIONS_CLEAR, sql::RESULTS_CLEAR, sql::REFUSALS_CLEAR] {
+            for clear in CLEARED {
                 write.execute(clear, [])?;
             }
             write.commit()?;

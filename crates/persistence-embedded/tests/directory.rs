@@ -133,7 +133,11 @@ async fn a_world_of_the_first_format_is_upgraded() {
     let db = rusqlite::Connection::open(&file).unwrap();
     db.execute_batch("DROP INDEX events_created; DROP TABLE gone_clusters; PRAGMA user_version = 1").unwrap();
     db.execute_batch("DROP TABLE operations; DROP TABLE operation_results; DROP TABLE operation_refusals").unwrap();
-    db.execute_batch("DROP TABLE counts; ALTER TABLE machines DROP COLUMN attempt").unwrap();
+    db.execute_batch(
+        "DROP TABLE counts; ALTER TABLE machines DROP COLUMN attempt; ALTER TABLE machines DROP COLUMN faults; \
+        DROP TABLE fault_matches; DROP TABLE fault_requests",
+    )
+    .unwrap();
     drop(db);
     let store = open(directory.path()).unwrap();
     let world = ports(&store).await;

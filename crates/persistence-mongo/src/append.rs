@@ -29,12 +29,13 @@ impl Entry<'_> {
     /// Takes numbers and writes it under them. A write without events takes one, by which it is known whether it was
     /// committed. Gives the first number.
     pub(crate) async fn append<R: From<StoreError>>(
-        self,
+        mut self,
         world: &OpenWorld,
         session: &mut ClientSession,
         numbers: &Numbers,
     ) -> Result<i64, Stop<R>> {
         let at = self.events.iter().map(|event| event.at).max().map_or(self.at, date);
+        self.tally.count_matches(self.events.iter().copied());
         let first = numbers.take(self.events.len().max(1), at).await?;
         let numbered = self.events.iter().zip(first..).map(|(event, seq)| EventDoc::of(world.id(), seq, event));
         let mut numbered: Vec<_> = numbered.collect::<Result<_, _>>()?;

@@ -1,7 +1,7 @@
 //! The collections. `migrations/` makes them and says which indexes they have. Where an incarnation of a world owns a document,
 //! it is `w`, and leads the `_id` and every index.
 
-/// `{_id: name, incarnation}`: which incarnation a world's name points to.
+/// `{_id: name, incarnation, request_faults}`: which incarnation a world's name points to.
 pub(crate) const WORLDS: &str = "worlds";
 /// `{_id: incarnation, record, …}`: the record of each.
 pub(crate) const INCARNATIONS: &str = "incarnations";
@@ -25,5 +25,7 @@ pub(crate) const OPERATIONS: &str = "operations";
 pub(crate) const RESULTS: &str = "results";
 /// `{_id: "w/key", w, …}`: kept answers.
 pub(crate) const ANSWERS: &str = "answers";
+/// `{_id: "w/fault", drawn, matched}`: how often faults matched requests.
+pub(crate) const FAULT_REQUESTS: &str = "fault_requests";
 /// `{_id: name, value}`: what is one for all worlds.
 pub(crate) const SETTINGS: &str = "settings";

@@ -6,7 +6,8 @@
 //! number where the history is solid, so that nothing can be committed any more that the sum would miss. Commits share
 //! nothing for it, and a read looks at a bounded number of events.
 //!
-//! A world that has no such document is counted once.
+//! A new world has such a document. One that has none, because a server made it that knew nothing of this, is counted once; how
+//! often faults matched is counted in the same way, and a world without the document has no faults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use cloudm_application::ports::{MachineCount, StoreError};
+use cloudm_domain::FaultId;
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc, serialize_to_document};
@@ -108,6 +110,16 @@ async fn first(world: &Arc<OpenWorld>) -> Result<(), StoreError> {
 
 /// How many machines there are.
 pub(crate) async fn read(world: &Arc<OpenWorld>) -> Result<Vec<MachineCount>, StoreError> {
+    Ok(moment(world).await?.machines)
+}
+
+/// How often faults matched, and how often they struck: of each number whether it is of those.
+pub(crate) async fn of_faults(world: &Arc<OpenWorld>) -> Result<Vec<(FaultId, bool, i64)>, StoreError> {
+    Ok(moment(world).await?.faults)
+}
+
+/// What is counted, as it is at one moment.
+async fn moment(world: &Arc<OpenWorld>) -> Result<Shown, StoreError> {
     let reading = |most| world.read_moment(Reading { world: world.clone(), most });
     match reading(2 * UNFOLDED).await? {
         Some(counts) => return Ok(counts),
@@ -250,6 +262,13 @@ impl Work for First {
     }
 }
 
+/// What is counted.
+#[derive(Default)]
+struct Shown {
+    machines: Vec<MachineCount>,
+    faults: Vec<(FaultId, bool, i64)>,
+}
+
 /// Reads the counts; nothing where more numbers than `most` would have to be added, or there is no document.
 struct Reading {
     world: Arc<OpenWorld>,
@@ -258,7 +277,7 @@ struct Reading {
 
 #[async_trait]
 impl Work for Reading {
-    type Output = Option<Vec<MachineCount>>;
+    type Output = Option<Shown>;
     type Refusal = StoreError;
 
     async fn run(&self, session: &mut ClientSession) -> Result<Self::Output, Stop<StoreError>> {
@@ -275,12 +294,16 @@ impl Work for Reading {
         let places = clusters::select(world, session, doc! { "w": world.id() }).await?;
         let places = places.iter().map(|place| place.read().map(|cluster| (cluster.id, cluster)));
         let places = places.collect::<Result<BTreeMap<_, _>, _>>()?;
-        let mut shown = Vec::new();
+        let mut shown = Shown::default();
         for Count { kind, number: counted } in tally.into_counts() {
+            if let Some((fault, struck)) = kind.fault() {
+                shown.faults.push((fault, struck, counted));
+                continue;
+            }
             // TERMINATED machines of a cluster that was deleted are there no more.
             if let Some(cluster) = places.get(&kind.cluster()).cloned() {
                 let (machine_type, state) = kind.read()?;
-                shown.push(MachineCount { cluster, machine_type, state, count: number("a count", counted)? });
+                shown.machines.push(MachineCount { cluster, machine_type, state, count: number("a count", counted)? });
             }
         }
         Ok(Some(shown))

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use cloudm_application::ports::StoreError;
-use cloudm_domain::{ClusterId, Code, Machine, MachineState};
+use cloudm_domain::{Change, ClusterId, Code, FaultId, Machine, MachineEvent, MachineState};
 use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{id_of, parsed};
+
+/// In the place of a state: matches of a fault, and those in which it struck.
+const MATCHES: &str = "matches";
+const STRUCK: &str = "struck";
 
 /// What machines are counted by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,6 +34,30 @@ impl Kind {
             machine_type: machine.machine_type.to_string(),
             state: machine.state.code().into(),
         }
+    }
+
+    /// That of matches of a fault: they are counted as machines are, under the id of the fault.
+    pub(crate) fn matches(fault: FaultId) -> Self {
+        Self::of_fault(fault, MATCHES)
+    }
+
+    /// That of matches in which the fault struck.
+    pub(crate) fn struck(fault: FaultId) -> Self {
+        Self::of_fault(fault, STRUCK)
+    }
+
+    fn of_fault(fault: FaultId, what: &str) -> Self {
+        Self { cluster: ObjectId::from_bytes(*fault.as_bytes()), machine_type: String::new(), state: what.into() }
+    }
+
+    /// The fault of whose matches it is, and whether it struck in them; nothing where it is of machines.
+    pub(crate) fn fault(&self) -> Option<(FaultId, bool)> {
+        let struck = match self.state.as_str() {
+            MATCHES => false,
+            STRUCK => true,
+            _ => return None,
+        };
+        Some((FaultId::from_bytes(self.cluster.bytes()), struck))
     }
 
     /// That of a machine as it is stored, with the `_id` of its cluster.
@@ -74,6 +102,16 @@ impl Tally {
         if before != after {
             before.into_iter().for_each(|kind| self.add(kind, -1));
             after.into_iter().for_each(|kind| self.add(kind, 1));
+        }
+    }
+
+    /// Counts the matches of faults that events tell.
+    pub(crate) fn count_matches<'a>(&mut self, events: impl IntoIterator<Item = &'a MachineEvent>) {
+        for event in events {
+            if let Change::FaultMatched { fault, effect } = &event.change {
+                self.add(Kind::matches(*fault), 1);
+                effect.iter().for_each(|_| self.add(Kind::struck(*fault), 1));
+            }
         }
     }
 

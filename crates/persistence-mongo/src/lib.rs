@@ -35,6 +35,7 @@ mod counts;
 mod document;
 mod error;
 mod events;
+mod faults;
 mod feed;
 mod fork;
 mod found;

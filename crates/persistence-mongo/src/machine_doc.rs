@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cloudm_application::ports::StoreError;
-use cloudm_domain::{InProgress, Machine, MachineData, Protection, Step, StepKind, Tag, Tags};
+use cloudm_domain::{FaultCount, FaultId, InProgress, Machine, MachineData, Protection, Step, StepKind, Tag, Tags};
 use mongodb::bson::DateTime;
 use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub(crate) struct MachineDoc {
     ordinal: i64,
     #[serde(default, skip_serializing_if = "is_zero")]
     attempt: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<FaultDoc>,
     version: i64,
     created_at: DateTime,
     updated_at: DateTime,
@@ -60,6 +62,24 @@ struct ChangeDoc {
     to: String,
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     machine_type: Option<String>,
+}
+
+/// How often a fault has matched.
+#[derive(Debug, Serialize, Deserialize)]
+struct FaultDoc {
+    fault: ObjectId,
+    matches: i64,
+}
+
+impl FaultDoc {
+    fn of(count: &FaultCount) -> Self {
+        Self { fault: ObjectId::from_bytes(*count.fault.as_bytes()), matches: count.matches.into() }
+    }
+
+    fn read(&self) -> Result<FaultCount, StoreError> {
+        let fault = FaultId::from_bytes(self.fault.bytes());
+        Ok(FaultCount { fault, matches: number("the matches of a fault", self.matches)? })
+    }
 }
 
 /// The next step. Its kind is the domain's stable number.
@@ -88,6 +108,7 @@ impl MachineDoc {
             deleted: machine.deleted,
             ordinal: machine.ordinal.into(),
             attempt: machine.attempt.into(),
+            faults: machine.faults.iter().map(FaultDoc::of).collect(),
             version: long(machine.version)?,
             created_at: date(machine.created_at),
             updated_at: date(machine.updated_at),
@@ -135,6 +156,7 @@ impl MachineDoc {
             deleted: self.deleted,
             ordinal: number("an ordinal", self.ordinal)?,
             attempt: number("an attempt", self.attempt)?,
+            faults: self.faults.iter().map(FaultDoc::read).collect::<Result<_, _>>()?,
             version: number("a version", self.version)?,
             created_at: instant(self.created_at)?,
             updated_at: instant(self.updated_at)?,

@@ -237,6 +237,7 @@ impl Loading<'_> {
         let numbered = (self.events + 1..).zip(some);
         let docs = numbered.map(|(seq, event)| EventDoc::of(self.world, seq, event)).collect::<Result<Vec<_>, _>>()?;
         self.events += limit(some.len());
+        self.tally.count_matches(some);
         self.insert(collections::EVENTS, docs).await
     }
 

@@ -46,7 +46,7 @@ impl Room {
         let regions = places.iter().map(|cluster| (cluster.id, cluster.region_code.clone())).collect();
         let counted = counting::tally(world, session).await?;
         let mut room = Self { sizes: sizes.clone(), regions, held: BTreeMap::new() };
-        for count in counted.into_counts() {
+        for count in counted.into_counts().into_iter().filter(|count| count.kind.fault().is_none()) {
             let (machine_type, state) = count.kind.read()?;
             if sizes.is_held_in(state) {
                 room.add(count.kind.cluster(), machine_type, count.number);

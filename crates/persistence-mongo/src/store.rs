@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
-    Entropy, ForkedWorld, NewWorld, Parts, PartsToLoad, Store, StoreError, WallClock, World, WorldPorts, WorldsError,
+    Entropy, ForkedWorld, FoundWorld, NewWorld, Parts, PartsToLoad, Store, StoreError, WallClock, World, WorldPorts,
+    WorldsError,
 };
 use cloudm_domain::{Incarnation, WorldName};
 use mongodb::bson::spec::BinarySubtype;
@@ -168,10 +169,10 @@ impl Store for MongoStore {
     }
 
     async fn open_world(&self, name: &WorldName) -> Result<Option<WorldPorts>, StoreError> {
-        Ok(self.find_world(name).await?.map(|incarnation| self.ports(name, incarnation)))
+        Ok(self.find_world(name).await?.map(|found| self.ports(name, found.incarnation)))
     }
 
-    async fn find_world(&self, name: &WorldName) -> Result<Option<Incarnation>, StoreError> {
+    async fn find_world(&self, name: &WorldName) -> Result<Option<FoundWorld>, StoreError> {
         let found = worlds::find(&self.base, name).await?;
         if found.is_none() {
             self.worlds.lock().remove(name);
@@ -224,7 +225,7 @@ impl Store for MongoStore {
         world: World,
         from: PartsToLoad,
     ) -> Result<WorldPorts, WorldsError> {
-        if worlds::find(&self.base, &world.name).await? != old {
+        if worlds::find(&self.base, &world.name).await?.map(|found| found.incarnation) != old {
             return Err(if old.is_some() { WorldsError::Conflict } else { WorldsError::NameTaken });
         }
         let stored = parts::load(&self.base, &world, from).await?;

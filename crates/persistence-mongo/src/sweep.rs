@@ -34,8 +34,11 @@ pub(crate) const COPIED: [(&str, &str); 3] =
 const LEFT_BEHIND: [(&str, &str); 3] =
     [(collections::ANSWERS, "expiry"), (collections::OPERATIONS, "number"), (collections::RESULTS, "refused")];
 
-/// Collections whose documents have the world in their `_id` alone.
+/// Collections whose documents have the world in their `_id` alone; those that a fork copies.
 pub(crate) const BY_ID: [&str; 2] = [collections::CLUSTER_IDS, collections::GUARDS];
+
+/// And the one that it leaves behind.
+const BY_ID_LEFT_BEHIND: &str = collections::FAULT_REQUESTS;
 
 /// Collections with one document of a world, whose `_id` it is; a fork copies them too.
 pub(crate) const ONE_EACH: [&str; 2] = [collections::SEQUENCES, collections::COUNTS];
@@ -89,7 +92,7 @@ pub(crate) async fn contents(database: &Database, world: ObjectId) -> Result<(),
         let hint = Hint::Name(index.into());
         database.collection::<Document>(name).delete_many(doc! { "w": world }).hint(hint).await?;
     }
-    for name in BY_ID {
+    for name in BY_ID.into_iter().chain([BY_ID_LEFT_BEHIND]) {
         database.collection::<Document>(name).delete_many(ids(world)).await?;
     }
     for name in ONE_EACH {

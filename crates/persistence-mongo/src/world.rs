@@ -23,10 +23,11 @@ use tokio::time::timeout;
 use crate::answers::{self, Answers};
 use crate::clusters::Clusters;
 use crate::collections;
-use crate::counting::Counting;
+use crate::counting::{self, Counting};
 use crate::document::{damaged, date, instant, long, world_id};
 use crate::error::{closed, overdue, store_error};
 use crate::events::Events;
+use crate::faults::Faults;
 use crate::feed::Feed;
 use crate::machines::Machines;
 use crate::operations::Operations;
@@ -193,6 +194,7 @@ impl OpenWorld {
             events: Arc::new(Events(self.clone())),
             answers: Arc::new(Answers(self.clone())),
             operations: Arc::new(Operations(self.clone())),
+            faults: Arc::new(Faults(self.clone())),
         }
     }
 
@@ -295,6 +297,10 @@ impl WorldStore for WorldClock {
     }
 
     async fn commit(&self, commit: WorldCommit) -> Result<(), WorldCommitError> {
+        if !commit.world.rules.faults.is_empty() {
+            // What they match is counted from then on.
+            counting::begin(&self.0).await?;
+        }
         let (world, record) = (self.0.clone(), document_of(&commit.world)?);
         self.0.write(Recording { world, commit, record, write: ObjectId::new() }).await
     }
@@ -330,8 +336,14 @@ impl Work for Recording {
         let mut before = living(world.id);
         before.insert("record.version", long(commit.expected)?);
         let after = doc! { "$set": { "record": record, "write": write } };
-        let written = records(&world.base.database).update_one(before, after).session(session).await?;
-        if written.matched_count == 0 { Err(Stop::Refused(WorldCommitError::Conflict)) } else { Ok(()) }
+        let written = records(&world.base.database).update_one(before, after).session(&mut *session).await?;
+        if written.matched_count == 0 {
+            return Err(Stop::Refused(WorldCommitError::Conflict));
+        }
+        if !commit.world.rules.faults.is_empty() {
+            crate::worlds::mark(&world.base.database, &commit.world, session).await?;
+        }
+        Ok(())
     }
 
     async fn took_effect(&self) -> Result<Option<()>, Error> {

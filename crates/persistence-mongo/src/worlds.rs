@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudm_application::ports::{MAX_WORLDS, StoreError, WorldsError};
+use cloudm_application::ports::{FoundWorld, MAX_WORLDS, StoreError, World, WorldsError};
 use cloudm_domain::{Incarnation, WorldName};
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
@@ -12,10 +12,11 @@ use mongodb::error::Error;
 use mongodb::options::ReturnDocument;
 use mongodb::{ClientSession, Collection, Database};
 
-use crate::collections;
+use crate::counts::Tally;
 use crate::document::{damaged, limit, parsed, world_id};
 use crate::transaction::{Stop, Work};
 use crate::world::{Base, Stored, records};
+use crate::{collections, counting};
 
 /// The setting that counts the worlds. Everything writes it that changes a name, so that no two of them are carried out side
 /// by side.
@@ -31,10 +32,24 @@ fn incarnation(world: &Document) -> Result<Incarnation, StoreError> {
 }
 
 /// What a name points to now.
-pub(crate) async fn find(base: &Base, name: &WorldName) -> Result<Option<Incarnation>, StoreError> {
+pub(crate) async fn find(base: &Base, name: &WorldName) -> Result<Option<FoundWorld>, StoreError> {
     let names = collection(&base.database);
     let found = base.ask(async { names.find_one(doc! { "_id": name.as_str() }).await }).await?;
-    found.as_ref().map(incarnation).transpose()
+    let read = |world: &Document| {
+        let request_faults = world.get_bool(REQUEST_FAULTS).unwrap_or_default();
+        Ok(FoundWorld { incarnation: incarnation(world)?, request_faults })
+    };
+    found.as_ref().map(read).transpose()
+}
+
+/// Whether the world that a name points to has faults on requests: here, for every request looks here.
+const REQUEST_FAULTS: &str = "request_faults";
+
+/// Keeps beside its name whether a world has faults on requests, in the transaction of its record.
+pub(crate) async fn mark(database: &Database, world: &World, session: &mut ClientSession) -> Result<(), Error> {
+    let name = doc! { "_id": world.name.as_str(), "incarnation": world_id(world.incarnation) };
+    let mark = doc! { "$set": { REQUEST_FAULTS: world.rules.faults.look_at_requests() } };
+    collection(database).update_one(name, mark).session(session).await.map(drop)
 }
 
 /// The names after one, in the order of their bytes.
@@ -87,19 +102,37 @@ impl Naming {
         if more > 0 && worlds > limit(MAX_WORLDS) { Err(Stop::Refused(WorldsError::TooMany)) } else { Ok(()) }
     }
 
-    async fn point(&self, session: &mut ClientSession) -> Result<(), Error> {
+    async fn point(&self, session: &mut ClientSession) -> Result<(), Stop<WorldsError>> {
         let names = collection(&self.base.database);
         let name = doc! { "_id": self.name.as_str() };
         let Some(new) = &self.new else {
-            return names.delete_one(name).session(session).await.map(drop);
+            names.delete_one(name).session(session).await?;
+            return Ok(());
         };
-        let record = mongodb::bson::serialize_to_document(new)?;
+        let record = mongodb::bson::serialize_to_document(new).map_err(Error::from)?;
         let incarnation = record.get_object_id("_id").unwrap_or_default();
         // In the place of what says that it was being copied, where it is a fork.
         let records = self.base.database.collection::<Document>(collections::INCARNATIONS);
         records.replace_one(doc! { "_id": incarnation }, record).upsert(true).session(&mut *session).await?;
-        let points = doc! { "_id": self.name.as_str(), "incarnation": incarnation };
-        names.replace_one(name, points).upsert(true).session(session).await.map(drop)
+        let request_faults = new.world()?.rules.faults.look_at_requests();
+        let points = doc! { "_id": self.name.as_str(), "incarnation": incarnation, REQUEST_FAULTS: request_faults };
+        names.replace_one(name, points).upsert(true).session(&mut *session).await?;
+        self.begin_counting(session, incarnation).await
+    }
+
+    /// Lets a world in which nothing has happened yet be counted from its beginning.
+    async fn begin_counting(
+        &self,
+        session: &mut ClientSession,
+        incarnation: ObjectId,
+    ) -> Result<(), Stop<WorldsError>> {
+        let counters = self.base.database.collection::<Document>(collections::SEQUENCES);
+        if counters.find_one(doc! { "_id": incarnation }).session(&mut *session).await?.is_none() {
+            let counts = self.base.database.collection::<Document>(collections::COUNTS);
+            let none = counting::whole(incarnation, 0, Tally::default())?;
+            counts.replace_one(doc! { "_id": incarnation }, none).upsert(true).session(session).await?;
+        }
+        Ok(())
     }
 }
 

@@ -52,6 +52,7 @@ impl Happened {
             Change::Edited { .. }
             | Change::DeleteRequested
             | Change::Refused { .. }
+            | Change::FaultMatched { .. }
             | Change::CreationRefused { .. } => return,
         };
         *self.states.entry(state).or_default() += 1;

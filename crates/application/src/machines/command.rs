@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use cloudm_domain::{ClusterId, Instant, Machine, MachineEvent, MachineId, Name, Outcome, Refusal, Rules};
+use cloudm_domain::{
+    Cluster, ClusterId, Instant, Machine, MachineEvent, MachineId, Name, Outcome, Refusal, Rules, StruckDown,
+};
 use futures_util::future::try_join;
 
 use super::{MachineView, view_at};
@@ -47,7 +49,7 @@ impl MachineCommands {
         &self,
         id: MachineId,
         writing: &Writing<MachineView>,
-        decide: impl Fn(Machine, Instant, &Rules) -> Result<Outcome, Refusal> + Sync,
+        decide: impl Fn(Machine, &Cluster, Instant, &Rules) -> Result<Outcome, Refusal> + Sync,
     ) -> Result<MachineView, Stop> {
         let _turn = self.stripes.turn(id.as_bytes()).await;
         let mut waited = false;
@@ -89,7 +91,7 @@ impl MachineCommands {
         &self,
         id: MachineId,
         writing: &Writing<MachineView>,
-        decide: &(impl Fn(Machine, Instant, &Rules) -> Result<Outcome, Refusal> + Sync),
+        decide: &(impl Fn(Machine, &Cluster, Instant, &Rules) -> Result<Outcome, Refusal> + Sync),
         waited: &mut bool,
     ) -> Result<Attempt, Stop> {
         let (placed, world) = try_join(self.machines.get(id), self.world.read()).await?;
@@ -97,9 +99,14 @@ impl MachineCommands {
         let stored = placed.machine.clone();
         let seen = view_at(placed, world.now, &world.world.rules)?.ok_or(Error::NoSuchMachine)?;
         writing.check_version(seen.machine.version)?;
-        let outcome = decide(stored.clone(), seen.now, &world.world.rules).map_err(Error::from)?;
+        let outcome = decide(stored.clone(), &seen.cluster, seen.now, &world.world.rules).map_err(Error::from)?;
+        let struck_down = outcome.struck_down;
         let view = MachineView { machine: outcome.machine, cluster: seen.cluster, now: seen.now };
         let renamed = view.machine.name != stored.name;
+        if let Some(down) = struck_down {
+            let write = write_of(&view, stored, outcome.events);
+            return self.strike_down((write, down), writing.dry_run).await.map(|()| Attempt::Lost);
+        }
         if writing.dry_run {
             self.check_room(&view.cluster, (Some(&stored), &outcome.events), &world).await?;
             let free = !renamed || self.free_name(view.cluster.id, &view.machine.name, &world).await?;
@@ -122,6 +129,23 @@ impl MachineCommands {
                 Some(refused) => Err(refused.into()),
                 None => Ok(Attempt::Lost),
             },
+            Err(error) => Err(Stop::from_commit(error)),
+        }
+    }
+}
+
+impl MachineCommands {
+    /// Fails as the fault has it that refused a command, once the history says so. Where something changed meanwhile, the
+    /// command is to be decided anew.
+    pub(super) async fn strike_down(
+        &self,
+        (write, down): (MachineWrite, Box<StruckDown>),
+        dry_run: bool,
+    ) -> Result<(), Stop> {
+        let written = if dry_run { Ok(()) } else { self.machines.commit(write.into()).await };
+        match written {
+            Ok(()) => Err(Error::StruckDown(down).into()),
+            Err(CommitError::Conflict | CommitError::IdUsed | CommitError::NoCluster) => Ok(()),
             Err(error) => Err(Stop::from_commit(error)),
         }
     }

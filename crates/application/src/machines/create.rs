@@ -50,7 +50,7 @@ impl CreateMachine {
     /// The machine after its creation was begun.
     ///
     /// # Errors
-    /// [`Error::UnknownCluster`], [`Error::UnknownMachineType`], [`Error::NameTaken`], [`Error::InsufficientCapacity`],
+    /// [`Error::UnknownCluster`], [`Error::UnknownMachineType`], [`Error::NameTaken`], [`Error::StruckDown`], [`Error::InsufficientCapacity`],
     /// [`Error::Settling`], those of idempotency keys, [`Error::Contention`], [`Error::Store`].
     pub async fn run(
         &self,
@@ -78,7 +78,7 @@ impl CreateMachine {
                 protection: request.protection,
                 start: request.start,
             };
-            let outcome = Machine::create(new, world.now, &world.world.rules);
+            let outcome = Machine::create_in(new, Some(&cluster), world.now, &world.world.rules);
             match self.attempt((outcome, &mut waited), cluster, &world, writing).await? {
                 Attempt::Done(view) => return Ok(view),
                 Attempt::IdUsed => k = least_unused(|k| self.commands.machines.id_used(id(k))).await?,
@@ -98,6 +98,16 @@ impl CreateMachine {
     ) -> Result<Attempt, Stop> {
         let view = MachineView { machine: outcome.machine, cluster, now: world.now };
         let (cluster, name) = (view.cluster.id, view.machine.name.clone());
+        if let Some(down) = outcome.struck_down {
+            if !self.commands.free_name(cluster, &name, world).await? {
+                return Err(Error::NameTaken.into());
+            }
+            let write = MachineWrite { before: None, after: None, events: outcome.events };
+            let id = view.machine.id;
+            self.commands.strike_down((write, down), writing.dry_run).await?;
+            let used = self.commands.machines.id_used(id).await?;
+            return Ok(if used { Attempt::IdUsed } else { Attempt::Lost });
+        }
         if writing.dry_run {
             if !self.commands.free_name(cluster, &name, world).await? {
                 return Err(Error::NameTaken.into());
@@ -193,6 +203,23 @@ mod tests {
             _ => Err(CommitError::IdUsed),
         });
         assert_eq!(create(machines, request(), "0s", false).await.unwrap().machine.id, id(3));
+    }
+
+    #[tokio::test]
+    async fn what_a_fault_refuses_is_told_once_it_is_written() {
+        let faults = || vec![fixtures::refusing(cloudm_domain::Cause::Create)];
+        let mut machines = MockMachineStore::new();
+        machines.expect_holder().returning(|_, _| Ok(None));
+        machines.expect_id_used().returning(|id| Ok(id.as_bytes()[11] & 1 == 0));
+        let mut results = [Err(CommitError::IdUsed), Ok(())].into_iter();
+        let unmade = |commit: &Commit| commit.write.unmade().is_some() && commit.write.is_whole();
+        machines.expect_commit().times(2).withf(unmade).returning(move |_| results.next().unwrap());
+        let mut clusters = MockClusterStore::new();
+        clusters.expect_find().returning(|_| Ok(Some(Arc::new(fixtures::cluster()))));
+        let commands = Arc::new(fixtures::commands(fixtures::world_with(faults(), Preset::Instant, "0s"), machines));
+        let create = CreateMachine { commands, clusters: Arc::new(clusters), catalogue: Arc::default() };
+        let refused = create.run(request(), Writing::default()).await;
+        assert!(matches!(refused, Err(Error::StruckDown(down)) if down.refusal.code == "no"));
     }
 
     #[tokio::test]

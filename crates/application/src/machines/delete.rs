@@ -18,10 +18,10 @@ impl DeleteMachine {
     /// The machine on its way, or TERMINATED where that took no time: then it is forgotten already.
     ///
     /// # Errors
-    /// [`Error::NoSuchMachine`], [`Error::Refused`] where it is protected, [`Error::VersionMismatch`],
+    /// [`Error::NoSuchMachine`], [`Error::Refused`] where it is protected, [`Error::StruckDown`], [`Error::VersionMismatch`],
     /// [`Error::SettleLimit`], [`Error::Contention`], [`Error::Store`].
     pub async fn run(&self, id: MachineId, writing: Writing<MachineView>) -> Result<MachineView, Error> {
-        let decide = |machine: Machine, now, rules: &_| machine.delete(now, rules);
+        let decide = |machine: Machine, cluster: &_, now, rules: &_| machine.delete_in(Some(cluster), now, rules);
         self.commands.run(id, &writing, decide).await.map_err(Stop::into_error)
     }
 }

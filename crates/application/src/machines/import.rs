@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cloudm_domain::{Catalogue, Cluster, Code, Machine, MachineId, Name, NewMachine};
+use cloudm_domain::{Catalogue, Cluster, Code, Machine, MachineId, Name, NewMachine, StruckDown};
 
 use super::command::MAX_ATTEMPTS;
 use super::{MachineCommands, NewMachineRequest};
@@ -41,7 +41,7 @@ impl ImportMachines {
     ///
     /// # Errors
     /// [`Error::Settling`], [`Error::Store`]. Of each: [`Error::UnknownCluster`], [`Error::UnknownMachineType`],
-    /// [`Error::NameTaken`], [`Error::InsufficientCapacity`], [`Error::Contention`].
+    /// [`Error::NameTaken`], [`Error::StruckDown`], [`Error::InsufficientCapacity`], [`Error::Contention`].
     pub async fn run(&self, requests: Vec<NewMachineRequest>) -> Result<Vec<Result<(), Error>>, Error> {
         let mut made: Vec<_> = requests.iter().map(|_| Err(Error::Contention)).collect();
         let mut waiting = self.check(requests, &mut made).await?;
@@ -50,12 +50,12 @@ impl ImportMachines {
                 break;
             }
             let view = self.commands.world.read().await?;
-            let writes = waiting.iter().map(|one| creation(one, &view)).collect();
+            let (writes, struck): (Vec<_>, Vec<_>) = waiting.iter().map(|one| creation(one, &view)).unzip();
             let written = self.commands.machines.commit_all(writes, view.sizes()).await?;
             let mut again = Vec::new();
-            for (mut one, written) in waiting.into_iter().zip(written) {
+            for ((mut one, down), written) in waiting.into_iter().zip(struck).zip(written) {
                 match self.again(&mut one, written, &view).await? {
-                    Some(end) => made[one.place] = end,
+                    Some(end) => made[one.place] = end.and(down.map_or(Ok(()), |down| Err(Error::StruckDown(down)))),
                     None => again.push(one),
                 }
             }
@@ -113,7 +113,7 @@ impl ImportMachines {
             }
             CommitError::NoCluster => Ok(Some(Err(Error::UnknownCluster(one.request.cluster_name.clone())))),
             CommitError::NoPlace => {
-                let asking = Some(creation(one, view));
+                let asking = Some(creation(one, view).0);
                 let refused = self.commands.without_place((asking, &mut one.waited), &one.cluster, view).await;
                 Ok(refused.map_err(Stop::into_error)?.map(Err))
             }
@@ -130,7 +130,7 @@ pub(crate) fn check_machine_type(catalogue: &Catalogue, code: &Code) -> Result<(
 }
 
 /// The machine type that is asked for, or the catalogue's first.
-pub(super) fn machine_type(catalogue: &Catalogue, asked: Option<&Code>) -> Result<Code, Error> {
+pub(crate) fn machine_type(catalogue: &Catalogue, asked: Option<&Code>) -> Result<Code, Error> {
     match asked {
         None => Ok(catalogue.default_machine_type().code.clone()),
         Some(code) => check_machine_type(catalogue, code).map(|()| code.clone()),
@@ -141,7 +141,8 @@ fn id(one: &Waiting, view: &WorldView, k: u32) -> MachineId {
     MachineId::of(view.world.seed, one.cluster.id, &one.request.name, view.now, k)
 }
 
-fn creation(one: &Waiting, view: &WorldView) -> MachineWrite {
+/// What to write for a machine to make, and the fault that refuses it.
+fn creation(one: &Waiting, view: &WorldView) -> (MachineWrite, Option<Box<StruckDown>>) {
     let new = NewMachine {
         id: id(one, view, one.k),
         cluster_id: one.cluster.id,
@@ -151,8 +152,9 @@ fn creation(one: &Waiting, view: &WorldView) -> MachineWrite {
         protection: one.request.protection,
         start: one.request.start,
     };
-    let outcome = Machine::create(new, view.now, &view.world.rules);
-    MachineWrite { before: None, after: Some(outcome.machine), events: outcome.events }
+    let outcome = Machine::create_in(new, Some(&one.cluster), view.now, &view.world.rules);
+    let after = outcome.struck_down.is_none().then_some(outcome.machine);
+    (MachineWrite { before: None, after, events: outcome.events }, outcome.struck_down)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub use delete::DeleteMachine;
 pub use edit::EditMachine;
 pub use get::GetMachine;
 pub use import::ImportMachines;
-pub(crate) use import::check_machine_type;
+pub(crate) use import::{check_machine_type, machine_type};
 pub use list::{ListMachines, MachineList, MachineListQuery};
 pub use operate::OperateMachine;
 pub(crate) use past::MAX_EVENTS;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloudm_domain::{Catalogue, Command, MachineId, Request};
+use cloudm_domain::{Catalogue, Command, Machine, MachineId, Request};
 
 use super::{MachineCommands, MachineView};
 use crate::error::Error;
@@ -18,7 +18,7 @@ impl OperateMachine {
     /// The machine after the operation was begun, or found done.
     ///
     /// # Errors
-    /// [`Error::NoSuchMachine`], [`Error::Refused`], [`Error::UnknownMachineType`], [`Error::VersionMismatch`], those of
+    /// [`Error::NoSuchMachine`], [`Error::Refused`], [`Error::StruckDown`], [`Error::UnknownMachineType`], [`Error::VersionMismatch`], those of
     /// idempotency keys, [`Error::SettleLimit`], [`Error::Contention`], [`Error::Store`].
     pub async fn run(
         &self,
@@ -32,7 +32,8 @@ impl OperateMachine {
             {
                 return Err(Error::UnknownMachineType(code.clone()).into());
             }
-            let decide = |machine: cloudm_domain::Machine, now, rules: &_| machine.request(&request, now, rules);
+            let decide =
+                |machine: Machine, cluster: &_, now, rules: &_| machine.request_in(&request, Some(cluster), now, rules);
             self.commands.run(id, &writing, decide).await
         };
         self.commands.answers.once(&writing, attempt).await
@@ -105,6 +106,27 @@ mod tests {
         let dry_run = Writing { dry_run: true, ..Writing::default() };
         let view = operate(machines(Preset::Realistic), "10m", Command::Stop, dry_run).await.unwrap();
         assert_eq!(view.machine.state, MachineState::Stopping);
+    }
+
+    #[tokio::test]
+    async fn what_a_fault_refuses_is_told_once_it_is_written() {
+        let struck = |dry_run| {
+            let mut machines = machines(Preset::Realistic);
+            let refused = |commit: &crate::ports::Commit| {
+                commit.write.after.as_ref().is_some_and(|machine| machine.attempt == 1) && commit.keep.is_none()
+            };
+            let mut results = [Err(CommitError::Conflict), Ok(())].into_iter();
+            let times = if dry_run { 0 } else { 2 };
+            machines.expect_commit().times(times).withf(refused).returning(move |_| results.next().unwrap());
+            let faults = vec![fixtures::refusing(cloudm_domain::Cause::Stop)];
+            let commands = fixtures::commands(fixtures::world_with(faults, Preset::Realistic, "10m"), machines);
+            OperateMachine { commands: Arc::new(commands), catalogue: Arc::default() }
+        };
+        for dry_run in [false, true] {
+            let writing = Writing { dry_run, ..Writing::default() };
+            let refused = struck(dry_run).run(MachineId::from_bytes([0; 12]), Command::Stop.into(), writing).await;
+            assert!(matches!(refused, Err(Error::StruckDown(down)) if down.refusal.status == 500));
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! Making the machines of a fleet operation.
 
-use cloudm_domain::{FleetOutcome, Machine, MachineId, NewMachine};
+use std::sync::Arc;
+
+use cloudm_domain::{Cluster, FleetOutcome, Machine, MachineId, NewMachine, Outcome};
 
 use super::Fleet;
 use super::fleet::{Decided, outcome_of, refusal, without_place};
@@ -29,10 +31,12 @@ impl Fleet {
         (made, most): (u32, usize),
     ) -> Result<Option<FleetOperation>, Error> {
         let mut view = self.commands.world.read().await?;
+        let cluster = self.cluster_for_faults(template, &view).await?;
+        let cluster = cluster.as_deref();
         let until = template.count.min(made.saturating_add(u32::try_from(most).unwrap_or(u32::MAX)));
         let (cursor, last) = (Cursor::Made(until), until >= template.count);
         let mut trials: Vec<_> = (made..until).map(|number| Trial { number, k: 0 }).collect();
-        let try_to = |trial: &Trial, view: &WorldView| creation(operation, template, *trial, view);
+        let try_to = |trial: &Trial, view: &WorldView| creation(operation, (template, cluster), *trial, view);
         let mut entries: Vec<_> = trials.iter().map(|trial| try_to(trial, &view)).collect();
         let mut waited = false;
         for _ in 0..MAX_TRIALS {
@@ -49,7 +53,7 @@ impl Fleet {
                 let Some(trial) = trials.get(at).copied() else { continue };
                 let (trial, entry) = match error {
                     CommitError::NoPlace if waited => (trial, without_place(try_to(&trial, &view), &view)),
-                    error => self.try_again(operation, template, (trial, error), &view).await?,
+                    error => self.try_again(operation, (template, cluster), (trial, error), &view).await?,
                 };
                 again.push(trial);
                 entries.push(entry);
@@ -60,11 +64,23 @@ impl Fleet {
         Err(Error::Contention)
     }
 
+    /// The cluster to make machines in, where faults may ask where it is.
+    async fn cluster_for_faults(
+        &self,
+        template: &FleetTemplate,
+        view: &WorldView,
+    ) -> Result<Option<Arc<Cluster>>, Error> {
+        if view.world.rules.faults.is_empty() {
+            return Ok(None);
+        }
+        Ok(self.clusters.get(template.cluster).await?)
+    }
+
     /// What is tried where a machine could not be made: its next id, or once more where its name has become free.
     async fn try_again(
         &self,
         operation: &FleetOperation,
-        template: &FleetTemplate,
+        (template, cluster): (&FleetTemplate, Option<&Cluster>),
         (trial, error): (Trial, CommitError),
         view: &WorldView,
     ) -> Result<(Trial, FleetEntry), Error> {
@@ -78,7 +94,7 @@ impl Fleet {
             _ => None,
         };
         Ok(match next {
-            Some(next) => (next, creation(operation, template, next, view)),
+            Some(next) => (next, creation(operation, (template, cluster), next, view)),
             None => (trial, refusal(id(operation, template, trial, view), outcome_of(&error))),
         })
     }
@@ -95,7 +111,12 @@ fn id(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, view: 
     MachineId::in_batch(view.world.seed, template.cluster, template.name.as_str(), at, (trial.k, trial.number))
 }
 
-fn creation(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, view: &WorldView) -> FleetEntry {
+fn creation(
+    operation: &FleetOperation,
+    (template, cluster): (&FleetTemplate, Option<&Cluster>),
+    trial: Trial,
+    view: &WorldView,
+) -> FleetEntry {
     let machine = id(operation, template, trial, view);
     // That every number makes a name was seen when the operation was accepted.
     let Ok(name) = template.name.name(number_in_name(trial.number)) else {
@@ -110,9 +131,11 @@ fn creation(operation: &FleetOperation, template: &FleetTemplate, trial: Trial, 
         protection: template.protection,
         start: template.start,
     };
-    let outcome = Machine::create(new, view.now.max(operation.accepted.at), &view.world.rules);
-    let write = MachineWrite { before: None, after: Some(outcome.machine), events: outcome.events };
-    FleetEntry { result: FleetResult { machine, outcome: FleetOutcome::Done }, write: Some(write) }
+    let Outcome { machine: made, events, struck_down, .. } =
+        Machine::create_in(new, cluster, view.now.max(operation.accepted.at), &view.world.rules);
+    let outcome = if struck_down.is_some() { FleetOutcome::StruckDown } else { FleetOutcome::Done };
+    let write = MachineWrite { before: None, after: struck_down.is_none().then_some(made), events };
+    FleetEntry { result: FleetResult { machine, outcome }, write: Some(write) }
 }
 
 #[cfg(test)]

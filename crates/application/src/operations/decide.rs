@@ -24,19 +24,20 @@ pub(super) fn decide(work: &FleetWork, placed: PlacedMachine, view: &WorldView) 
         return None;
     }
     let asked = match work {
-        FleetWork::Operate(_, request) => before.clone().request(request, now, rules),
+        FleetWork::Operate(_, request) => before.clone().request_in(request, Some(&cluster), now, rules),
         FleetWork::Tag { add, remove, .. } => match tagged(&settled.machine, add, remove) {
             Some(tags) => before.clone().edit(&Edit { tags: Some(tags), ..Edit::default() }, now, rules),
             None => return entry(FleetOutcome::InvalidTags, None),
         },
-        FleetWork::DeleteCluster(_) | FleetWork::Create(_) => before.clone().delete(now, rules),
+        FleetWork::DeleteCluster(_) | FleetWork::Create(_) => before.clone().delete_in(Some(&cluster), now, rules),
     };
     match asked {
         Ok(Outcome { changed: false, .. }) => entry(FleetOutcome::Unchanged, None),
-        Ok(Outcome { machine, events, .. }) => {
+        Ok(Outcome { machine, events, struck_down, .. }) => {
             let after = Some(machine).filter(|machine| !machine.is_forgotten(now));
             let write = MachineWrite { before: Some(before.clone()), after, events };
-            entry(FleetOutcome::Done, Some(write))
+            let outcome = if struck_down.is_some() { FleetOutcome::StruckDown } else { FleetOutcome::Done };
+            entry(outcome, Some(write))
         }
         Err(refusal) => entry(refused(&refusal), None),
     }
@@ -94,6 +95,16 @@ mod tests {
         assert_eq!(write.before, Some(placed.machine));
         assert_eq!(write.after.unwrap().state, MachineState::Stopping);
         assert_eq!(write.events.iter().map(|event| event.version).collect::<Vec<_>>(), [2, 3, 4]);
+    }
+
+    #[test]
+    fn what_a_fault_refuses_is_refused_and_written() {
+        let faults = [fixtures::refusing(cloudm_domain::Cause::Stop)];
+        let view = fixtures::view_with(&faults, Preset::Realistic, "10m");
+        let placed = fixtures::placed(Preset::Realistic, "web-1");
+        let entry = decide(&stop(&Selector::default()), placed, &view).unwrap();
+        assert_eq!(entry.result.outcome, FleetOutcome::StruckDown);
+        assert_eq!(entry.write.unwrap().after.unwrap().attempt, 1);
     }
 
     #[test]

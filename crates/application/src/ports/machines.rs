@@ -50,7 +50,7 @@ impl MachineWrite {
     /// What was to be made, where it is of a machine that is not.
     pub fn unmade(&self) -> Option<&Created> {
         match (&self.before, &self.after, self.events.as_slice()) {
-            (None, None, [MachineEvent { change: Change::CreationRefused { created, .. }, .. }]) => Some(created),
+            (None, None, [MachineEvent { change: Change::CreationRefused { created, .. }, .. }, ..]) => Some(created),
             _ => None,
         }
     }

@@ -15,15 +15,18 @@
 mod answers;
 mod clusters;
 mod events;
+mod faults;
 mod machines;
 mod operations;
 mod parts;
+mod scenario;
 mod store;
 mod world;
 
 pub use answers::{AnswerStore, KeptAnswer};
 pub use clusters::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, GoneCluster};
 pub use events::{CreationQuery, EventPage, EventQuery, EventStore, Position, PositionedEvent};
+pub use faults::{FaultMatches, FaultStore, RequestCounted};
 pub use machines::{
     Accepted, Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine,
     SortKey,
@@ -33,11 +36,12 @@ pub use operations::{
     FleetWorked, Lease, MAX_UNENDED, OperationStore, Runner, WorkError,
 };
 pub use parts::{Part, Parts, PartsToLoad};
-pub use store::{Entropy, MAX_WORLDS, NewWorld, Store, StoreError, WallClock, WorldPorts, WorldsError};
+pub use scenario::{Scenario, ScenarioCluster, ScenarioMachines};
+pub use store::{Entropy, FoundWorld, MAX_WORLDS, NewWorld, Store, StoreError, WallClock, WorldPorts, WorldsError};
 pub use world::{Asked, ForkedWorld, Origin, World, WorldCommit, WorldCommitError, WorldStore, WorldView};
 
 #[cfg(test)]
 pub(crate) use self::{
-    answers::MockAnswerStore, clusters::MockClusterStore, events::MockEventStore, machines::MockMachineStore,
-    operations::MockOperationStore, store::MockStore, world::MockWorldStore,
+    answers::MockAnswerStore, clusters::MockClusterStore, events::MockEventStore, faults::MockFaultStore,
+    machines::MockMachineStore, operations::MockOperationStore, store::MockStore, world::MockWorldStore,
 };

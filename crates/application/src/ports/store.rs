@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use cloudm_domain::{Incarnation, Instant, Preset, Rate, Seed, Span, WallMillis, WorldName};
 
 use super::{
-    AnswerStore, Asked, ClusterStore, EventStore, ForkedWorld, MachineStore, OperationStore, Parts, PartsToLoad, World,
-    WorldStore,
+    AnswerStore, Asked, ClusterStore, EventStore, FaultStore, ForkedWorld, MachineStore, OperationStore, Parts,
+    PartsToLoad, World, WorldStore,
 };
 
 /// What can go wrong in any store.
@@ -93,6 +93,17 @@ pub struct WorldPorts {
     pub answers: Arc<dyn AnswerStore>,
     /// Its fleet operations.
     pub operations: Arc<dyn OperationStore>,
+    /// How often its faults matched.
+    pub faults: Arc<dyn FaultStore>,
+}
+
+/// What the name of a world points to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundWorld {
+    /// The incarnation.
+    pub incarnation: Incarnation,
+    /// Whether the record may have faults on requests. Where it has, this MUST be so from when its commit is answered.
+    pub request_faults: bool,
 }
 
 /// A store of worlds.
@@ -108,8 +119,8 @@ pub trait Store: Send + Sync {
     /// Opens the world that the name points to now.
     async fn open_world(&self, name: &WorldName) -> Result<Option<WorldPorts>, StoreError>;
 
-    /// The incarnation that the name points to now. Every request asks this, so it MUST cost no more than one look.
-    async fn find_world(&self, name: &WorldName) -> Result<Option<Incarnation>, StoreError>;
+    /// What the name points to now. Every request asks this, so it MUST cost no more than one look.
+    async fn find_world(&self, name: &WorldName) -> Result<Option<FoundWorld>, StoreError>;
 
     /// The names of worlds after this one, in the order of their bytes, at most `limit`.
     async fn worlds(&self, after: Option<WorldName>, limit: usize) -> Result<Vec<WorldName>, StoreError>;

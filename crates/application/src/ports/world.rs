@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_domain::{
-    Behaviour, Capacity, Clock, Incarnation, Instant, PoolSizes, Preset, Rate, Rules, Seed, Span, Timeline, WallMillis,
-    WorldName,
+    Behaviour, Capacity, Clock, Faults, Incarnation, Instant, PoolSizes, Preset, Rate, Rules, Seed, Span, Timeline,
+    WallMillis, WorldName,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{KeptAnswer, NewWorld, StoreError};
+use super::{KeptAnswer, NewWorld, Scenario, StoreError};
 
 /// The record of a world, in the form that stores keep (as JSON).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub struct World {
 }
 
 /// What was given when a world was made, and is not for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     /// Its first instant; none for the wall's time.
     pub start: Option<Instant>,
@@ -48,6 +48,9 @@ pub struct Origin {
     pub rate: Rate,
     /// How long a TERMINATED machine stayed readable.
     pub retention: Span,
+    /// The scenario that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<Arc<Scenario>>,
 }
 
 /// A request that may be repeated.
@@ -75,7 +78,7 @@ impl World {
             rules,
             capacity: Capacity::default(),
             version: 1,
-            origin: Origin { start: new.start, rate: new.rate, retention: new.retention },
+            origin: Origin { start: new.start, rate: new.rate, retention: new.retention, scenario: None },
             asked: new.asked,
         }
     }
@@ -93,6 +96,7 @@ impl World {
         let mut rules = Rules::new(seed, Preset::Instant.behaviour());
         rules.behaviour = self.rules.behaviour.clone();
         rules.retention = self.rules.retention.clone();
+        rules.faults = self.rules.faults.clone();
         Self {
             name: fork.name,
             incarnation: fork.incarnation,
@@ -131,6 +135,8 @@ struct Stored {
     retention: Timeline<Span>,
     #[serde(default, skip_serializing_if = "Capacity::is_default")]
     capacity: Capacity,
+    #[serde(default, skip_serializing_if = "Faults::is_empty")]
+    faults: Faults,
     // The first servers wrote none of these.
     #[serde(default = "first")]
     version: u64,
@@ -156,6 +162,7 @@ impl From<Stored> for World {
             behaviour,
             retention,
             capacity,
+            faults,
             version,
             origin,
             asked,
@@ -163,7 +170,9 @@ impl From<Stored> for World {
         let mut rules = Rules::new(seed, Preset::Instant.behaviour());
         rules.behaviour = behaviour;
         rules.retention = retention;
-        let before = Origin { start: Some(start), rate: clock.rate(), retention: Rules::DEFAULT_RETENTION };
+        rules.faults = faults;
+        let before =
+            Origin { start: Some(start), rate: clock.rate(), retention: Rules::DEFAULT_RETENTION, scenario: None };
         let origin = origin.unwrap_or(before);
         Self { name, incarnation, seed, start, preset, clock, rules, capacity, version, origin, asked }
     }
@@ -172,7 +181,7 @@ impl From<Stored> for World {
 impl From<World> for Stored {
     fn from(world: World) -> Self {
         let World { name, incarnation, seed, start, preset, clock, rules, capacity, version, origin, asked } = world;
-        let Rules { behaviour, retention, .. } = rules;
+        let Rules { behaviour, retention, faults, .. } = rules;
         Self {
             name,
             incarnation,
@@ -183,6 +192,7 @@ impl From<World> for Stored {
             behaviour,
             retention,
             capacity,
+            faults,
             version,
             origin: Some(origin),
             asked,

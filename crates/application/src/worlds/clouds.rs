@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use cloudm_domain::WorldName;
+use cloudm_domain::{Incarnation, WorldName};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
@@ -37,10 +37,19 @@ impl Clouds {
 
     /// The cloud of the world that the name points to now.
     pub(crate) async fn open(&self, name: &WorldName) -> Result<Arc<Cloud>, Error> {
-        let Some(incarnation) = self.store.find_world(name).await? else {
+        Ok(self.open_for_request(name).await?.0)
+    }
+
+    /// The same, and whether the world may have faults on requests.
+    pub(crate) async fn open_for_request(&self, name: &WorldName) -> Result<(Arc<Cloud>, bool), Error> {
+        let Some(found) = self.store.find_world(name).await? else {
             self.open.lock().remove(name);
             return Err(Error::NoSuchWorld);
         };
+        Ok((self.open_found(name, found.incarnation).await?, found.request_faults))
+    }
+
+    async fn open_found(&self, name: &WorldName, incarnation: Incarnation) -> Result<Arc<Cloud>, Error> {
         let known = self.open.lock().get(name).filter(|cloud| cloud.incarnation() == incarnation).cloned();
         if let Some(cloud) = known {
             cloud.use_it();

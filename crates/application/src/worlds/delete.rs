@@ -23,7 +23,7 @@ impl DeleteWorld {
             return Err(Error::DefaultWorld);
         }
         for _ in 0..MAX_ATTEMPTS {
-            let old = self.store.find_world(name).await?.ok_or(Error::NoSuchWorld)?;
+            let old = self.store.find_world(name).await?.ok_or(Error::NoSuchWorld)?.incarnation;
             match self.store.delete_world(name, old).await {
                 // It was reset meanwhile, or deleted.
                 Err(WorldsError::Conflict) => {}
@@ -37,7 +37,7 @@ impl DeleteWorld {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::MockStore;
+    use crate::ports::{FoundWorld, MockStore};
     use cloudm_domain::Incarnation;
 
     #[tokio::test]
@@ -50,10 +50,10 @@ mod tests {
     async fn a_world_that_was_reset_meanwhile_is_deleted_all_the_same() {
         let mut store = MockStore::new();
         let mut lives = [1, 2].into_iter();
-        store
-            .expect_find_world()
-            .times(2)
-            .returning(move |_| Ok(Some(Incarnation::from_bytes([lives.next().unwrap(); 12]))));
+        store.expect_find_world().times(2).returning(move |_| {
+            let incarnation = Incarnation::from_bytes([lives.next().unwrap(); 12]);
+            Ok(Some(FoundWorld { incarnation, request_faults: false }))
+        });
         store.expect_delete_world().times(2).returning(|_, old| {
             if old == Incarnation::from_bytes([1; 12]) { Err(WorldsError::Conflict) } else { Ok(()) }
         });

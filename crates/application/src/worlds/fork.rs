@@ -32,7 +32,7 @@ impl ForkWorld {
     ) -> Result<(WorldView, bool), Error> {
         let asked = asked(key);
         for _ in 0..MAX_ATTEMPTS {
-            let from = self.store.find_world(source).await?.ok_or(Error::NoSuchWorld)?;
+            let from = self.store.find_world(source).await?.ok_or(Error::NoSuchWorld)?.incarnation;
             let (name, asked) = (name.clone(), asked.clone());
             let fork = ForkedWorld {
                 name: name.clone(),

@@ -8,6 +8,7 @@ mod fork;
 mod get;
 mod list;
 mod reset;
+mod scenario;
 mod snapshot;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use fork::ForkWorld;
 pub use get::GetWorld;
 pub use list::{ListWorlds, WorldList};
 pub use reset::ResetWorld;
+pub use scenario::{GetScenario, PutScenario};
 pub use snapshot::{ExportWorld, ImportWorld};
 
 use self::clouds::Clouds;
@@ -50,6 +52,10 @@ pub struct Worlds {
     pub export: ExportWorld,
     /// Reads a world in.
     pub import: ImportWorld,
+    /// Makes a world of a scenario.
+    pub put_scenario: PutScenario,
+    /// Gives a world as a scenario.
+    pub get_scenario: GetScenario,
 }
 
 impl Worlds {
@@ -64,7 +70,7 @@ impl Worlds {
         default: NewWorld,
     ) -> Result<Self, StoreError> {
         store.ensure_world(default).await?;
-        let common = Common::new(catalogue, store.page_token_key().await?, Runner(entropy.bytes()));
+        let common = Common::new(catalogue.clone(), store.page_token_key().await?, Runner(entropy.bytes()));
         let tokens = common.tokens.clone();
         let clouds = Arc::new(Clouds::new(store.clone(), common));
         Ok(Self {
@@ -73,10 +79,17 @@ impl Worlds {
             list: ListWorlds { store: store.clone(), clouds: clouds.clone(), tokens },
             edit: EditWorld { clouds: clouds.clone() },
             delete: DeleteWorld { store: store.clone() },
-            reset: ResetWorld { store: store.clone(), entropy: entropy.clone(), clouds: clouds.clone() },
+            reset: ResetWorld {
+                store: store.clone(),
+                entropy: entropy.clone(),
+                clouds: clouds.clone(),
+                catalogue: catalogue.clone(),
+            },
             fork: ForkWorld { store: store.clone(), entropy: entropy.clone(), clouds: clouds.clone() },
             export: ExportWorld { store: store.clone(), clouds: clouds.clone() },
-            import: ImportWorld { store, entropy },
+            import: ImportWorld { store: store.clone(), entropy: entropy.clone() },
+            put_scenario: PutScenario { store, entropy, catalogue },
+            get_scenario: GetScenario { clouds: clouds.clone() },
             clouds,
         })
     }
@@ -87,6 +100,14 @@ impl Worlds {
     /// [`Error::NoSuchWorld`], [`Error::Store`].
     pub async fn cloud(&self, name: &WorldName) -> Result<Arc<Cloud>, Error> {
         self.clouds.open(name).await
+    }
+
+    /// The cloud of a world for a request of the simulated cloud, and whether there may be faults on such.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchWorld`], [`Error::Store`].
+    pub async fn cloud_for_request(&self, name: &WorldName) -> Result<(Arc<Cloud>, bool), Error> {
+        self.clouds.open_for_request(name).await
     }
 
     /// Does what a server does without being asked, for all worlds that are in use, until it is dropped.

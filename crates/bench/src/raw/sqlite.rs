@@ -10,11 +10,12 @@ use tempfile::TempDir;
 use crate::requests::Shuffle;
 
 /// The schema of a world, in the order of its upgrades.
-const SCHEMA: [&str; 4] = [
+const SCHEMA: [&str; 5] = [
     include_str!("../../../persistence-embedded/src/schema/world_1.sql"),
     include_str!("../../../persistence-embedded/src/schema/world_2.sql"),
     include_str!("../../../persistence-embedded/src/schema/world_3.sql"),
     include_str!("../../../persistence-embedded/src/schema/world_4.sql"),
+    include_str!("../../../persistence-embedded/src/schema/world_5.sql"),
 ];
 
 /// The id of the cluster that all machines are in.

@@ -1,8 +1,9 @@
 //! Random lives: what is done to a machine and when, under which rules.
 
 use cloudm_domain::{
-    Behaviour, Bounds, Cause, Change, ClusterId, Command, Distribution, Edit, Entered, Instant, Machine, MachineEvent,
-    MachineId, NewMachine, Odds, Outcome, Preset, Protection, Request, Rules, Seed, Span, Tags, Timing, WorldRefusal,
+    Behaviour, Bounds, Cause, Change, ClusterId, Command, Distribution, Edit, Effect, Entered, FaultOn, FaultRefusal,
+    FaultRule, Instant, Machine, MachineEvent, MachineId, MachineState, NewMachine, Odds, Outcome, Preset, Protection,
+    Request, Rules, Seed, Selector, Span, Tags, Timing, WorldRefusal,
 };
 use proptest::prelude::*;
 
@@ -88,6 +89,38 @@ pub(crate) fn behaviours() -> impl Strategy<Value = Behaviour> {
     ]
 }
 
+/// Rules that make something go wrong: of all machines, for what a machine is called and where it is must not matter here.
+fn fault_rules() -> impl Strategy<Value = FaultRule> {
+    let span = || (0..600_000u64).prop_map(Span::from_millis);
+    let effect = prop_oneof![
+        Just(Effect::Refuse(FaultRefusal { code: "no".into(), status: 500 })),
+        Just(Effect::Fail),
+        prop::option::of(span()).prop_map(Effect::Stick),
+        span().prop_map(|by| Effect::Delay(by.plus(Span::from_millis(1)))),
+        span().prop_map(Effect::Crash),
+    ];
+    let on = prop_oneof![
+        prop::sample::select(Cause::ALL).prop_map(FaultOn::Operation),
+        prop::sample::select(MachineState::ALL).prop_map(FaultOn::State),
+    ];
+    let odds = prop_oneof![Just(Odds::ALWAYS), (1..1_000_000u32).prop_map(Odds::millionths)];
+    let limits = (0..3u32, prop::option::of(1..4u32));
+    (on, effect, odds, limits).prop_filter_map("it could never do anything", |(on, effect, probability, limits)| {
+        let (after, times) = limits;
+        let (selector, active_from, active_until) = (Selector::default(), None, None);
+        let rule = FaultRule { selector, on, after, times, probability, effect, active_from, active_until };
+        rule.check(START).is_ok().then_some(rule)
+    })
+}
+
+/// Faults, from an instant on each, and for how many milliseconds, where they are removed.
+type Troubles = Vec<(u64, Option<u64>, FaultRule)>;
+
+fn troubles() -> impl Strategy<Value = Troubles> {
+    let trouble = (0..5_000_000u64, prop::option::of(1..5_000_000u64), fault_rules());
+    prop_oneof![1 => Just(Vec::new()), 2 => prop::collection::vec(trouble, 1..5)]
+}
+
 /// What holds at first and what holds later: up to three changes in the first hours.
 pub(crate) type History = (Seed, Behaviour, Vec<(Instant, Behaviour)>);
 
@@ -103,10 +136,17 @@ pub(crate) fn histories_of_rules() -> impl Strategy<Value = History> {
     })
 }
 
-/// Rules with all their changes.
+/// Rules with all their changes, and with faults.
 pub(crate) fn rules() -> impl Strategy<Value = Rules> {
-    histories_of_rules().prop_map(|(seed, first, changes)| {
+    (histories_of_rules(), troubles()).prop_map(|((seed, first, changes), troubles)| {
         let mut rules = Rules::new(seed, first);
+        for (after, lasting, rule) in troubles {
+            let from = START.plus(Span::from_millis(after));
+            let id = rules.faults.push(rule, from, seed).id;
+            if let Some(lasting) = lasting {
+                rules.faults.remove(|fault| fault.id == id, from.plus(Span::from_millis(lasting)));
+            }
+        }
         for (from, behaviour) in changes {
             rules.behaviour.push(from, behaviour).unwrap();
         }

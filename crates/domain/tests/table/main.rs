@@ -103,6 +103,7 @@ fn machine(state: MachineState, stuck: bool, protection: Protection) -> Machine 
         deleted: false,
         ordinal: 5,
         attempt: 0,
+        faults: Vec::new(),
         version: 7,
         created_at: at,
         updated_at: at,

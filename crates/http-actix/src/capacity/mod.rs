@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 pub(crate) use edit::edit_capacity;
 pub(crate) use get::get_capacity;
-pub(crate) use put::put_capacity;
+pub(crate) use put::{NewCapacityBody, pointer, put_capacity};
 
 use crate::body::Object;
 use crate::problem::Problem;
@@ -127,16 +127,13 @@ fn answer(
     told: Result<CapacityView, Error>,
     pointer: impl FnOnce(&Error) -> Option<String>,
 ) -> Result<HttpResponse, Problem> {
-    let error = match told {
-        Ok(view) => return Ok(HttpResponse::Ok().json(CapacityBody::from(view))),
-        Err(error) => error,
-    };
-    let pointer = pointer(&error);
-    let problem = Problem::from(error);
-    Err(match pointer {
-        Some(pointer) => Problem::at(problem.code, pointer, problem.told().0),
-        None => problem,
-    })
+    match told {
+        Ok(view) => Ok(HttpResponse::Ok().json(CapacityBody::from(view))),
+        Err(error) => {
+            let pointer = pointer(&error);
+            Err(Problem::from(error).with_part(pointer))
+        }
+    }
 }
 
 /// What a capacity is in examples.

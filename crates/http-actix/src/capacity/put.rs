@@ -47,6 +47,13 @@ pub(crate) struct NewPoolBody {
     refills: Vec<Object<NewRefillBody>>,
 }
 
+impl NewCapacityBody {
+    /// The pools in their order, and whether a SUSPENDED machine holds no place.
+    pub(crate) fn read(self) -> (Vec<Pool>, bool) {
+        (self.pools.into_iter().map(|Object(pool)| pool.into()).collect(), self.suspended_frees_place)
+    }
+}
+
 impl From<NewPoolBody> for Pool {
     fn from(body: NewPoolBody) -> Self {
         let NewPoolBody { region_code, machine_type, size: Size(size), refills: later } = body;
@@ -80,8 +87,7 @@ pub(crate) async fn put_capacity(
     body: Json<NewCapacityBody>,
 ) -> Result<HttpResponse, Problem> {
     Query::of(&request)?.end()?;
-    let NewCapacityBody { pools, suspended_frees_place } = body.value;
-    let pools: Vec<Pool> = pools.into_iter().map(|Object(pool)| pool.into()).collect();
+    let (pools, suspended_frees_place) = body.value.read();
     let told = world.cloud.set_capacity.run(pools.clone(), suspended_frees_place).await;
     answer(told, |error| pointer(error, &pools))
 }
@@ -93,7 +99,7 @@ problems!(PutCapacityProblems:
 );
 
 /// Where in the body the mistake is.
-fn pointer(error: &Error, pools: &[Pool]) -> Option<String> {
+pub(crate) fn pointer(error: &Error, pools: &[Pool]) -> Option<String> {
     match error {
         Error::UnknownRegion(code) => {
             let number = pools.iter().position(|pool| pool.region_code == *code)?;

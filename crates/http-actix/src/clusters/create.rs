@@ -24,10 +24,10 @@ use crate::world::{World, public_path};
 pub(crate) struct NewClusterBody {
     /// Its name, unique in its world; not 24 hex digits.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", example = "cluster1")]
-    name: Name,
+    pub(crate) name: Name,
     /// The code of its region.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9._-]{1,63}$", example = "A")]
-    region_code: Code,
+    pub(crate) region_code: Code,
 }
 
 /// Makes a cluster
@@ -73,5 +73,5 @@ pub(crate) async fn create_cluster(
 problems!(CreateClusterProblems:
     NoSuchWorld, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, RequestTimeout,
     NameTaken, TooManyClusters, IdempotencyInFlight, BodyTooLarge, UnsupportedMediaType, UnknownField, DuplicateField,
-    MissingField, WrongType, InvalidName, InvalidValue, UnknownRegion, IdempotencyMismatch, Contention, StoreUnavailable,
+    MissingField, WrongType, InvalidName, InvalidValue, UnknownRegion, IdempotencyMismatch, Throttled, Contention, StoreUnavailable,
 );

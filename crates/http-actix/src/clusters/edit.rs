@@ -70,6 +70,6 @@ pub(crate) async fn edit_cluster(
 problems!(EditClusterProblems:
     NoSuchWorld, InvalidId, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader,
     NoSuchCluster, RequestTimeout, NameTaken, VersionMismatch, BodyTooLarge, UnsupportedMediaType, UnknownField,
-    DuplicateField, WrongType, InvalidName, InvalidValue, UnknownRegion, InsufficientCapacity, Settling,
+    DuplicateField, WrongType, InvalidName, InvalidValue, UnknownRegion, Throttled, InsufficientCapacity, Settling,
     Contention, StoreUnavailable,
 );

@@ -41,4 +41,4 @@ pub(crate) async fn get_cluster(request: HttpRequest, world: World) -> Result<Ht
     Ok(show(StatusCode::OK, &cluster).response())
 }
 
-problems!(GetClusterProblems: NoSuchWorld, InvalidId, UnknownParameter, InvalidHeader, NoSuchCluster, StoreUnavailable);
+problems!(GetClusterProblems: NoSuchWorld, InvalidId, UnknownParameter, InvalidHeader, NoSuchCluster, Throttled, StoreUnavailable);

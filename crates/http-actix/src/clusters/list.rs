@@ -64,5 +64,5 @@ pub(crate) async fn list_clusters(request: HttpRequest, world: World) -> Result<
 }
 
 problems!(ListClustersProblems:
-    NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidPageSize, InvalidPageToken, StoreUnavailable,
+    NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidPageSize, InvalidPageToken, Throttled, StoreUnavailable,
 );

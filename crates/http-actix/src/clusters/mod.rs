@@ -11,7 +11,7 @@ use cloudm_domain::{Cluster, ClusterId, Code, Instant};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub(crate) use create::create_cluster;
+pub(crate) use create::{NewClusterBody, create_cluster};
 pub(crate) use delete::delete_cluster;
 pub(crate) use edit::edit_cluster;
 pub(crate) use get::get_cluster;

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{MachineBody, ProtectionBody, show};
 use crate::answer::{Answer, repeatable, respond};
 use crate::body::{Json, Object, not_null};
-use crate::docs::{DryRunParam, IdempotencyKeyParam, PreferParam, problems};
+use crate::docs::{DryRunParam, IdempotencyKeyParam, PreferParam, StruckDownProblems, problems};
 use crate::prefer::Prefer;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -82,6 +82,7 @@ fn yes() -> bool {
             example = json!(crate::examples::machine())
         ),
         CreateMachineProblems,
+        StruckDownProblems,
     )
 )]
 #[post("/machines")]
@@ -108,6 +109,6 @@ pub(crate) async fn create_machine(
 problems!(CreateMachineProblems:
     NoSuchWorld, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, RequestTimeout,
     NameTaken, IdempotencyInFlight, BodyTooLarge, UnsupportedMediaType, UnknownField, DuplicateField, MissingField,
-    WrongType, InvalidName, InvalidTags, InvalidValue, UnknownCluster, UnknownMachineType, IdempotencyMismatch, SettleLimit,
+    WrongType, InvalidName, InvalidTags, InvalidValue, UnknownCluster, UnknownMachineType, IdempotencyMismatch, Throttled, SettleLimit,
     InsufficientCapacity, Settling, Contention, StoreUnavailable,
 );

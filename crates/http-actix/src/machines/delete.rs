@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, delete};
 use super::{MachineBody, show};
 use crate::answer::writing;
 use crate::body::NoBody;
-use crate::docs::{DryRunParam, IdParam, IfMatchParam, PreferParam, problems};
+use crate::docs::{DryRunParam, IdParam, IfMatchParam, PreferParam, StruckDownProblems, problems};
 use crate::prefer::Prefer;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -39,6 +39,7 @@ use crate::world::{World, id};
             headers(("Preference-Applied" = String, description = "Which preference was applied."))
         ),
         DeleteMachineProblems,
+        StruckDownProblems,
     )
 )]
 #[delete("/machines/{id}")]
@@ -58,5 +59,5 @@ pub(crate) async fn delete_machine(request: HttpRequest, world: World, _: NoBody
 
 problems!(DeleteMachineProblems:
     NoSuchWorld, InvalidId, UnexpectedBody, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, NoSuchMachine,
-    RequestTimeout, Protected, VersionMismatch, BodyTooLarge, SettleLimit, Contention, StoreUnavailable,
+    RequestTimeout, Protected, VersionMismatch, BodyTooLarge, Throttled, SettleLimit, Contention, StoreUnavailable,
 );

@@ -96,6 +96,6 @@ pub(crate) async fn edit_machine(
 problems!(EditMachineProblems:
     NoSuchWorld, InvalidId, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader,
     NoSuchMachine, RequestTimeout, NameTaken, MachineTerminated, VersionMismatch, BodyTooLarge, UnsupportedMediaType,
-    UnknownField, DuplicateField, WrongType, InvalidName, InvalidTags, InvalidValue, SettleLimit, Contention,
+    UnknownField, DuplicateField, WrongType, InvalidName, InvalidTags, InvalidValue, Throttled, SettleLimit, Contention,
     StoreUnavailable,
 );

@@ -38,5 +38,5 @@ pub(crate) async fn list_machine_events(
 
 problems!(ListMachineEventsProblems:
     NoSuchWorld, InvalidId, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, InvalidPageSize, InvalidPageToken, InvalidPosition,
-    PositionGone, NoSuchMachine, SettleLimit, StoreUnavailable, TooManySubscribers,
+    PositionGone, NoSuchMachine, Throttled, SettleLimit, StoreUnavailable, TooManySubscribers,
 );

@@ -73,7 +73,7 @@ pub(crate) async fn export_machines(
 }
 
 problems!(ExportMachinesProblems:
-    NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, Settling, SettleLimit, StoreUnavailable,
+    NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, Throttled, Settling, SettleLimit, StoreUnavailable,
     TooManyTransfers,
 );
 

@@ -50,5 +50,5 @@ pub(crate) async fn get_machine(request: HttpRequest, world: World) -> Result<Ht
 
 problems!(GetMachineProblems:
     NoSuchWorld, InvalidId, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, NoSuchMachine, InTheFuture,
-    BeforeHistory, TooMuchHistory, SettleLimit, StoreUnavailable,
+    BeforeHistory, TooMuchHistory, Throttled, SettleLimit, StoreUnavailable,
 );

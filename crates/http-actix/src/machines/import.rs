@@ -58,7 +58,7 @@ pub(crate) struct RefusedBody {
     line: u64,
     /// The code of the problem.
     #[schema(example = "name_taken")]
-    code: &'static str,
+    code: String,
     /// The problem in a sentence.
     #[schema(example = "the name is taken")]
     detail: String,
@@ -120,7 +120,7 @@ pub(crate) async fn import_machines(
 }
 
 problems!(ImportMachinesProblems:
-    NoSuchWorld, UnknownParameter, InvalidHeader, RequestTimeout, UnsupportedMediaType, Settling, Contention,
+    NoSuchWorld, UnknownParameter, InvalidHeader, RequestTimeout, UnsupportedMediaType, Throttled, Settling, Contention,
     StoreUnavailable, TooManyTransfers,
 );
 
@@ -193,5 +193,5 @@ fn refused(line: u64, problem: &Problem) -> RefusedBody {
     let bounded = |text: &str| text.chars().take(MAX_TEXT).collect();
     let (detail, pointer) = problem.told();
     let pointer = pointer.filter(|pointer| !pointer.is_empty()).map(bounded);
-    RefusedBody { line, code: problem.code.text(), detail: bounded(detail), pointer }
+    RefusedBody { line, code: problem.text().to_owned(), detail: bounded(detail), pointer }
 }

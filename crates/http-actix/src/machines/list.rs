@@ -92,5 +92,5 @@ fn page(request: &HttpRequest, items: &[MachineView], token: Option<&str>, posit
 
 problems!(ListMachinesProblems:
     NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidPageSize, InvalidPageToken, InTheFuture,
-    BeforeHistory, TooMuchHistory, Settling, SettleLimit, StoreUnavailable,
+    BeforeHistory, TooMuchHistory, Throttled, Settling, SettleLimit, StoreUnavailable,
 );

@@ -9,7 +9,9 @@ use super::{MachineBody, show};
 use crate::answer::{repeatable, respond};
 use crate::body::NoBody;
 use crate::codes;
-use crate::docs::{ActionParams, DryRunParam, IdParam, IdempotencyKeyParam, IfMatchParam, PreferParam, problems};
+use crate::docs::{
+    ActionParams, DryRunParam, IdParam, IdempotencyKeyParam, IfMatchParam, PreferParam, StruckDownProblems, problems,
+};
 use crate::prefer::Prefer;
 use crate::problem::Problem;
 use crate::query::{Query, invalid};
@@ -47,6 +49,7 @@ use crate::world::{World, id};
             example = json!(crate::examples::stopping_machine())
         ),
         OperateMachineProblems,
+        StruckDownProblems,
     )
 )]
 #[post("/machines/{id}")]
@@ -68,7 +71,7 @@ pub(crate) async fn operate_machine(request: HttpRequest, world: World, _: NoBod
 problems!(OperateMachineProblems:
     NoSuchWorld, InvalidId, UnknownAction, MissingParameter, UnexpectedBody, UnknownParameter, DuplicateParameter, InvalidParameter,
     InvalidHeader, NoSuchMachine, RequestTimeout, IllegalTransition, OperationInProgress, Protected, IdempotencyInFlight,
-    VersionMismatch, BodyTooLarge, UnknownMachineType, IdempotencyMismatch, SettleLimit,
+    VersionMismatch, BodyTooLarge, UnknownMachineType, IdempotencyMismatch, Throttled, SettleLimit,
     InsufficientCapacity, Settling, Contention, StoreUnavailable,
 );
 

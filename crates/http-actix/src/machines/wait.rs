@@ -41,7 +41,7 @@ pub(crate) async fn wait_for_machine(request: HttpRequest, world: World) -> Resu
 
 problems!(WaitForMachineProblems:
     NoSuchWorld, InvalidId, MissingParameter, UnknownParameter, DuplicateParameter, InvalidParameter, NoSuchMachine,
-    WaitTimeout, Unreachable, SettleLimit, StoreUnavailable,
+    WaitTimeout, Unreachable, Throttled, SettleLimit, StoreUnavailable,
 );
 
 fn states(query: &mut Query) -> Result<Vec<MachineState>, Problem> {

@@ -34,5 +34,5 @@ pub(crate) async fn cancel_operation(request: HttpRequest, world: World, _: NoBo
 }
 
 problems!(CancelOperationProblems:
-    NoSuchWorld, InvalidId, UnexpectedBody, UnknownParameter, NoSuchOperation, RequestTimeout, BodyTooLarge, StoreUnavailable,
+    NoSuchWorld, InvalidId, UnexpectedBody, UnknownParameter, NoSuchOperation, RequestTimeout, BodyTooLarge, Throttled, StoreUnavailable,
 );

@@ -77,6 +77,6 @@ pub(crate) async fn create_operation(
 problems!(CreateOperationProblems:
     NoSuchWorld, MissingBody, MalformedJson, UnknownParameter, InvalidHeader, NoSuchOperation, RequestTimeout, IdempotencyInFlight,
     BodyTooLarge, UnsupportedMediaType, UnknownField, DuplicateField, MissingField, WrongType, InvalidName, InvalidTags,
-    InvalidValue, UnknownKind, SelectorNeeded, UnknownCluster, UnknownMachineType, IdempotencyMismatch, Contention,
+    InvalidValue, UnknownKind, SelectorNeeded, UnknownCluster, UnknownMachineType, IdempotencyMismatch, Throttled, Contention,
     TooManyOperations, StoreUnavailable,
 );

@@ -44,5 +44,5 @@ pub(crate) async fn get_operation(
 }
 
 problems!(GetOperationProblems:
-    NoSuchWorld, InvalidId, UnknownParameter, NoSuchOperation, StoreUnavailable, TooManySubscribers,
+    NoSuchWorld, InvalidId, UnknownParameter, NoSuchOperation, Throttled, StoreUnavailable, TooManySubscribers,
 );

@@ -56,5 +56,5 @@ pub(crate) async fn list_operations(request: HttpRequest, world: World) -> Resul
 }
 
 problems!(ListOperationsProblems:
-    NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidPageSize, InvalidPageToken, StoreUnavailable,
+    NoSuchWorld, UnknownParameter, DuplicateParameter, InvalidPageSize, InvalidPageToken, Throttled, StoreUnavailable,
 );

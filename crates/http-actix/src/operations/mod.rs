@@ -25,9 +25,9 @@ pub(crate) use create::create_operation;
 pub(crate) use get::get_operation;
 pub(crate) use list::list_operations;
 pub(crate) use results::list_operation_results;
+pub(crate) use selector::SelectorBody;
 pub(crate) use wait::wait_for_operation;
 
-use self::selector::SelectorBody;
 use crate::codes;
 use crate::machines::ProtectionBody;
 use crate::openapi::{FleetKindCode, FleetStateCode};
@@ -230,6 +230,7 @@ fn refusal(outcome: FleetOutcome) -> Option<&'static str> {
         FleetOutcome::Contention => codes::Code::Contention,
         FleetOutcome::ClusterNotEmpty => codes::Code::ClusterNotEmpty,
         FleetOutcome::InsufficientCapacity => codes::Code::InsufficientCapacity,
+        FleetOutcome::StruckDown => codes::Code::Fault,
     };
     Some(code.text())
 }

@@ -101,5 +101,5 @@ pub(crate) async fn list_operation_results(request: HttpRequest, world: World) -
 
 problems!(ListOperationResultsProblems:
     NoSuchWorld, InvalidId, UnknownParameter, DuplicateParameter, InvalidPageSize, InvalidPageToken, NoSuchOperation,
-    StoreUnavailable,
+    Throttled, StoreUnavailable,
 );

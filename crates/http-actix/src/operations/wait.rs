@@ -36,5 +36,5 @@ pub(crate) async fn wait_for_operation(request: HttpRequest, world: World) -> Re
 
 problems!(WaitForOperationProblems:
     NoSuchWorld, InvalidId, UnknownParameter, DuplicateParameter, InvalidParameter, NoSuchOperation, WaitTimeout,
-    StoreUnavailable,
+    Throttled, StoreUnavailable,
 );

@@ -7,6 +7,7 @@ mod fork;
 mod get;
 mod list;
 mod reset;
+mod scenario;
 mod snapshot;
 
 use actix_web::http::{StatusCode, header};
@@ -23,6 +24,7 @@ pub(crate) use fork::fork_world;
 pub(crate) use get::get_world;
 pub(crate) use list::list_worlds;
 pub(crate) use reset::reset_world;
+pub(crate) use scenario::{get_scenario, put_scenario};
 pub(crate) use snapshot::{Snapshots, get_snapshot, put_snapshot};
 
 use crate::answer::replayed;

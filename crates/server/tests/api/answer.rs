@@ -66,7 +66,10 @@ impl Answer {
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"), "{self}");
         let is_problem = self.status >= 400 && method != "HEAD";
         let code = is_problem.then(|| self.check_problem(id));
-        if let Some(operation) = spec::operation(method, path) {
+        let Some(operation) = spec::operation(method, path) else { return };
+        if is_problem && self.json()["fault"].is_string() {
+            operation.check_may_be_struck_down(self.status);
+        } else {
             operation.check_promises(self.status, code.as_deref());
         }
     }

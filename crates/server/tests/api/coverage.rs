@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    bulk, capacity, clock, clusters, digests, endings, events, fleets, lists, machines, operations, scorecard, site,
-    site_constants, snapshots, spec, stats, surroundings, waits, worlds,
+    bulk, capacity, clock, clusters, digests, endings, events, faults, fleets, lists, machines, operations, scenarios,
+    scorecard, site, site_constants, snapshots, spec, stats, surroundings, waits, worlds,
 };
 
 /// A test, and the operations that it shows at work.
@@ -38,7 +38,12 @@ const TESTS: &[Shows] = &[
     (clock::a_clock_is_moved_to_what_is_next, &["advanceClockToNext"]),
     (clock::a_world_runs_until_nothing_is_on_its_way, &["runUntilIdle"]),
     (clock::a_behaviour_is_read_and_changed, &["getBehaviour", "putBehaviour", "listPresets"]),
+    (scenarios::a_world_is_given_as_a_scenario_that_makes_one_like_it, &["getScenario", "putScenario"]),
     (capacity::a_capacity_is_read_and_changed, &["getCapacity", "putCapacity", "editCapacity"]),
+    (
+        faults::a_fault_is_posted_read_and_removed,
+        &["createFault", "getFault", "listFaults", "deleteFault", "deleteFaults"],
+    ),
     (scorecard::a_score_is_kept_of_what_happened, &["getScorecard"]),
     (digests::one_seed_has_one_digest_and_another_has_another, &["getDigest"]),
     (waits::who_waits_is_woken_when_the_machine_is_there, &["waitForMachine"]),

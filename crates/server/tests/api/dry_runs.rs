@@ -3,6 +3,7 @@
 use cloudm_domain::Preset;
 use serde_json::{Value, json};
 
+use crate::answer::Answer;
 use crate::site::{HOUR, Site, on_every_store};
 use crate::spec;
 
@@ -19,10 +20,23 @@ async fn writes(site: &Site) -> Vec<(&'static str, String, Value)> {
         ("PATCH", format!("{machine}?"), json!({"name": "c", "tags": ["x"], "protection": {"stop": true}})),
         ("POST", format!("{machine}?action=SUSPEND&"), Value::Null),
         ("DELETE", format!("{machine}?"), Value::Null),
+        (
+            "POST",
+            "/sim/v1/worlds/default/faults?".into(),
+            json!({"on": {"operation": "CREATE"}, "effect": {"kind": "fail"}}),
+        ),
     ];
     let knows = |operation: &&spec::Operation| operation.has_query("dry_run");
     assert_eq!(writes.len(), spec::operations().iter().filter(knows).count(), "each write that knows dry_run");
     writes
+}
+
+/// Sends a request to the simulated cloud, or to whoever controls it.
+async fn ask(site: &Site, method: &str, path: &str, body: &Value) -> Answer {
+    match path.strip_prefix("/sim/v1") {
+        Some(path) => site.simulate(method, path, body).await,
+        None => site.ask(method, path, &[], body).await,
+    }
 }
 
 #[actix_web::test]
@@ -34,9 +48,9 @@ async fn a_dry_run_gives_the_answer_and_has_no_effect() {
                     site.wall.advance(HOUR);
                 }
                 let before = site.everything().await;
-                let dry = site.ask(method, &format!("{path}dry_run=true"), &[], &body).await;
+                let dry = ask(site, method, &format!("{path}dry_run=true"), &body).await;
                 assert_eq!(site.everything().await, before, "{method} {path}");
-                let real = site.ask(method, &format!("{path}dry_run=false"), &[], &body).await;
+                let real = ask(site, method, &format!("{path}dry_run=false"), &body).await;
                 assert!(real.status < 300, "{method} {path}: {real}");
                 assert_ne!(site.everything().await, before, "{method} {path}");
                 assert_eq!((dry.status, &dry.body), (real.status, &real.body), "{method} {path}");

@@ -110,6 +110,12 @@ impl Operation {
         self.json.get("requestBody").is_some() && self.body().is_none()
     }
 
+    /// Checks that it promises that a fault may refuse it, with a status like this.
+    pub(crate) fn check_may_be_struck_down(&self, status: u16) {
+        let statuses = format!("{}XX", status / 100);
+        assert!(self.json["responses"][&statuses].is_object(), "{} does not promise {statuses}", self.id);
+    }
+
     /// Checks that it promises an answer of this status and, of a problem, this code.
     pub(crate) fn check_promises(&self, status: u16, code: Option<&str>) {
         let promised = &self.json["responses"][status.to_string()];

@@ -1,4 +1,4 @@
-//! Observation changes nothing: a world that many read while it is advanced, by servers that are killed, ends as one that nobody
+//! Observation changes nothing: a world full of faults that many read while it is advanced, by servers that are killed, ends as one that nobody
 //! looked at.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,10 +25,35 @@ fn post(client: &Client, path: &str, body: &Value) -> Result<Value, ureq::Error>
     Ok(answer.json())
 }
 
+/// What goes wrong in a world, besides what its preset lets go wrong. The last one, on requests, leaves no trace in its history.
+fn faults() -> [Value; 5] {
+    [
+        json!({"on": {"operation": "CREATE"}, "effect": {"kind": "fail"}, "probability": 0.1}),
+        json!({"on": {"state": "STARTING"}, "effect": {"kind": "delay", "by": "10m"}, "probability": 0.3}),
+        json!({"on": {"state": "RUNNING"}, "effect": {"kind": "crash", "in": "2h"}, "after": 1, "times": 2}),
+        json!({"on": {"state": "REPAIRING"}, "effect": {"kind": "stick", "for": "1h"}, "probability": 0.5,
+            "active_from": "2030-01-01T03:00:00Z", "active_until": "2030-01-01T20:00:00Z"}),
+        json!({"on": {"request": {"method": "GET", "path": "/machines/*"}}, "effect": {"kind": "throttle"},
+            "probability": 0.05}),
+    ]
+}
+
+/// How often each of them matched and struck machines.
+fn struck(server: &Server, world: &str) -> Vec<Value> {
+    let answer = server.client().raw("GET", &format!("/sim/v1/worlds/{world}/faults"), &[], "").unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let mut faults = answer.json()["items"].as_array().unwrap().clone();
+    faults.pop();
+    faults
+}
+
 /// Makes a world with a fleet, and returns the ids of its machines.
 fn fleet(server: &Server, world: &str, size: usize) -> Vec<String> {
     let client = server.client();
     post(&client, "/sim/v1/worlds", &json!({"name": world, "seed": 42, "preset": "flaky"})).unwrap();
+    for fault in faults() {
+        post(&client, &format!("/sim/v1/worlds/{world}/faults"), &fault).unwrap();
+    }
     post(&client, &format!("/worlds/{world}/api/v1/clusters"), &json!({"name": "web", "region_code": "A"})).unwrap();
     let path = format!("/worlds/{world}/api/v1/machines");
     let make = |maker: usize| {
@@ -67,7 +92,7 @@ fn read(client: &Client, world: &str, ids: &[String], reader: usize, stop: &Atom
             _ => format!("{base}/machines/{id}"),
         };
         let Ok(answer) = client.raw("GET", &path, &[], "") else { return };
-        assert!([200, 503].contains(&answer.status), "{path}: {answer:?}");
+        assert!([200, 429, 503].contains(&answer.status), "{path}: {answer:?}");
     }
 }
 
@@ -125,6 +150,9 @@ fn check(place: &Place, size: usize, kills: usize) {
     assert!(go_to(&client, "seen", SPAN) && go_to(&client, "unseen", SPAN));
     let (seen, unseen) = (digest(&servers[0], "seen"), digest(&servers[0], "unseen"));
     assert_eq!(seen, unseen);
+    let faults = struck(&servers[0], "seen");
+    assert_eq!(faults, struck(&servers[0], "unseen"));
+    assert!(faults.iter().all(|fault| fault["struck"].as_u64() > Some(0)), "{faults:?}");
     assert!(seen["events"].as_u64().unwrap() > 8 * size as u64, "{seen}");
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cloudm_domain::{Cluster, ClusterId, Instant, Machine, MachineData, MachineEvent, MachineId, Timeline};
+use cloudm_domain::{
+    Cluster, ClusterId, Fault, Faults, Instant, Machine, MachineData, MachineEvent, MachineId, Timeline,
+};
 
 use super::{Head, Line};
 use crate::records::MAX_CHANGES;
@@ -42,6 +44,7 @@ impl Check {
         holds(head.origin.start.is_none_or(|start| start < Instant::MAX), "it begins at the end of time")?;
         rules(&head.behaviour, head.now)?;
         rules(&head.retention, head.now)?;
+        faults(&head.faults)?;
         holds(head.behaviour.values().all(|one| one.mistakes().is_empty()), "its behaviour makes no sense")?;
         Ok(Self {
             now: head.now,
@@ -136,6 +139,15 @@ fn name(machine: &MachineData) -> [u8; 16] {
     let mut short = [0; 16];
     hash.finalize_xof().fill(&mut short);
     short
+}
+
+fn faults(faults: &Faults) -> Checked {
+    let live = faults.iter().count();
+    holds(faults.ever() <= Faults::MAX && live <= Faults::MAX_AT_ONCE, "it has too many faults")?;
+    let ids: HashSet<_> = faults.iter().map(|fault| fault.id).collect();
+    holds(ids.len() == live, "there is another fault with this id")?;
+    let makes_sense = |fault: &Fault| fault.rule.check(Instant::MIN).is_ok();
+    holds(faults.iter().all(makes_sense), "a fault makes no sense")
 }
 
 fn rules<T>(timeline: &Timeline<T>, now: Instant) -> Checked {

@@ -37,7 +37,7 @@ impl ImportWorld {
     {
         let checked = spawn_blocking(move || check(from)).await;
         let (head, from) = checked.map_err(|why| StoreError::Failed(why.to_string()))??;
-        let old = self.store.find_world(name).await?;
+        let old = self.store.find_world(name).await?.map(|found| found.incarnation);
         let world = record(head, name.clone(), incarnation(&*self.entropy));
         let (parts, to_load) = mpsc::channel(ON_THE_WAY);
         let reading = spawn_blocking(move || read(from, &parts));
@@ -69,6 +69,7 @@ fn record(head: Head, name: WorldName, incarnation: Incarnation) -> World {
     let mut rules = Rules::new(head.seed, head.preset.behaviour());
     rules.behaviour = head.behaviour;
     rules.retention = head.retention;
+    rules.faults = head.faults;
     World {
         name,
         incarnation,

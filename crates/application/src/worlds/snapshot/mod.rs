@@ -13,7 +13,8 @@ mod tests;
 mod write;
 
 use cloudm_domain::{
-    Behaviour, Capacity, Cluster, Instant, MachineData, MachineEvent, Preset, Rate, Seed, Span, Timeline, WorldName,
+    Behaviour, Capacity, Cluster, Faults, Instant, MachineData, MachineEvent, Preset, Rate, Seed, Span, Timeline,
+    WorldName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,8 @@ struct Head {
     retention: Timeline<Span>,
     #[serde(default, skip_serializing_if = "Capacity::is_default")]
     capacity: Capacity,
+    #[serde(default, skip_serializing_if = "Faults::is_empty")]
+    faults: Faults,
     origin: Origin,
 }
 

@@ -1,7 +1,7 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use cloudm_domain::{Instant, Preset};
+use cloudm_domain::{Effect, FaultOn, FaultRule, Instant, MachineState, Preset};
 
 use super::import::check;
 use super::write::Writer;
@@ -46,6 +46,23 @@ fn the_form_is_as_ever() {
     let text = written(parts());
     assert_eq!(text, include_str!("form.ndjson"));
     assert_eq!(refused(&text), None);
+}
+
+#[test]
+fn faults_go_with_it_and_have_to_make_sense() {
+    let with = |rule: &FaultRule| {
+        let view = fixtures::view(Preset::Instant, "0s");
+        let mut world = World::clone(&view.world);
+        world.rules.faults.push(rule.clone(), world.start, world.seed);
+        let mut parts = parts();
+        parts[0] = Part::World(Box::new(world), view.now);
+        written(parts)
+    };
+    let stuck = fixtures::fault(FaultOn::State(MachineState::Starting), Effect::Stick(None));
+    let (head, _) = check(Cursor::new(with(&stuck))).unwrap();
+    assert_eq!(head.faults.iter().map(|fault| fault.rule.clone()).collect::<Vec<_>>(), [stuck.clone()]);
+    let never = FaultRule { times: Some(0), ..stuck };
+    assert_eq!(refused(&with(&never)), Some((1, "a fault makes no sense".into())));
 }
 
 #[test]

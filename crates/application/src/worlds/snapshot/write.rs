@@ -70,6 +70,7 @@ fn head(world: World, now: Instant) -> Head {
         behaviour: world.rules.behaviour,
         retention: world.rules.retention,
         capacity: world.capacity,
+        faults: world.rules.faults,
         origin: world.origin,
     }
 }

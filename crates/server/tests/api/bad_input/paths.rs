@@ -22,7 +22,7 @@ async fn a_malformed_id() {
     for operation in operations().filter(|operation| operation.has_id()) {
         for id in bad {
             let request = scene.request(operation);
-            let path = operation.path.replace("{id}", id);
+            let path = operation.path.replace("{id}", id).replace("{world}", "spare");
             scene.refuses(&Request { path, ..request }, 400, "invalid_id", Some("id")).await;
         }
     }
@@ -36,11 +36,12 @@ async fn an_unknown_id() {
         let (code, others) = match &operation.path {
             path if path.contains("/clusters/") => ("no_such_cluster", id_of(&scene.machine)),
             path if path.contains("/operations/") => ("no_such_operation", id_of(&scene.machine)),
+            path if path.contains("/faults/") => ("no_such_fault", id_of(&scene.machine)),
             _ => ("no_such_machine", id_of(&scene.cluster)),
         };
         for id in ["0123456789abcdef01234567", "000000000000000000000000", "ffffffffffffffffffffffff", &others] {
             let request = scene.request(operation);
-            let path = operation.path.replace("{id}", id);
+            let path = operation.path.replace("{id}", id).replace("{world}", "spare");
             scene.refuses(&Request { path, ..request }, 404, code, None).await;
         }
     }

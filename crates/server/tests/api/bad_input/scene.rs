@@ -13,6 +13,8 @@ pub(super) struct Scene {
     pub(super) machine: String,
     /// One that has ended, with results.
     pub(super) operation: String,
+    /// One of the world `spare`.
+    fault: String,
     /// That of the world `spare`.
     snapshot: Vec<u8>,
 }
@@ -59,7 +61,8 @@ impl Scene {
         let spare = json!({"name": "spare", "seed": 7, "preset": "realistic"});
         site.simulate("POST", "/worlds", &spare).await.expect(201);
         let snapshot = site.simulate("GET", "/worlds/spare/snapshot", &Value::Null).await.expect(200).body;
-        Self { site, cluster, machine, operation, snapshot }
+        let fault = post_fault(&site).await;
+        Self { site, cluster, machine, operation, fault, snapshot }
     }
 
     /// A request of this operation that would be carried out.
@@ -68,6 +71,7 @@ impl Scene {
         let id = match &operation.path {
             path if path.contains("/clusters/") => id(&self.cluster),
             path if path.contains("/operations/") => id(&self.operation),
+            path if path.contains("/faults/") => self.fault.clone(),
             _ => id(&self.machine),
         };
         let method = operation.method.as_str();
@@ -107,6 +111,12 @@ impl Scene {
     }
 }
 
+/// Lets the world `spare` have a fault, and returns its id.
+async fn post_fault(site: &Site) -> String {
+    let posted = site.simulate("POST", "/worlds/spare/faults", &good_body("createFault")).await.expect(201);
+    posted.json()["id"].as_str().unwrap().to_owned()
+}
+
 /// Lines that would be imported.
 const IMPORT: &str = "{\"name\": \"imported\", \"cluster_name\": \"web\"}\n";
 
@@ -137,6 +147,16 @@ pub(super) fn good_body(operation: &str) -> Value {
         "editCapacity" => json!({
             "region_code": "A", "machine_type": "small", "size": 10,
             "refills": [{"at": "2030-01-02T00:00:00Z", "size": 20}],
+        }),
+        "createFault" => json!({
+            "on": {"operation": "START"}, "selector": {"name": "b"}, "after": 1, "times": 2, "probability": 0.5,
+            "effect": {"kind": "delay", "by": "30s"}, "active_from": "2030-01-02T00:00:00Z",
+            "active_until": "2030-01-03T00:00:00Z",
+        }),
+        "putScenario" => json!({
+            "seed": 8, "start": "2030-01-01T00:00:00Z", "rate": 60.0, "retention": "2h", "preset": "realistic",
+            "behaviour": Preset::Flaky.behaviour(), "capacity": good_body("putCapacity"), "faults": [good_body("createFault")],
+            "clusters": [{"name": "web", "region_code": "A"}], "machines": [{"name": "m-{n}", "count": 2, "cluster_name": "web"}],
         }),
         other => panic!("{other} needs a good body here"),
     }
@@ -181,6 +201,9 @@ async fn the_requests_that_the_bad_ones_are_made_of_are_good() {
         if operation.id == "deleteWorld" {
             scene.site.simulate("POST", "/worlds", &json!({"name": "going"})).await.expect(201);
             request.path = request.path.replace("spare", "going");
+        }
+        if operation.path.contains("/faults/") {
+            request.path = request.path.replace(&scene.fault, &post_fault(&scene.site).await);
         }
         let headers: Vec<_> = request.content_type.map(|value| ("content-type", value)).into_iter().collect();
         let answer = scene.site.send(request.method, &request.uri(), &headers, &request.body).await;

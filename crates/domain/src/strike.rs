@@ -1,0 +1,418 @@
+//! Striking: which faults match what happens to a machine, and what they make of it.
+
+use crate::cluster::Cluster;
+use crate::draw::{DrawName, Draws, Purpose};
+use crate::event::Change;
+use crate::fault::{Effect, EffectKind, Fault, FaultOn, FaultRefusal, FaultRule};
+use crate::id::FaultId;
+use crate::lifecycle::{Cause, MachineState};
+use crate::machine::{MachineData, StepKind};
+use crate::seed::Seed;
+use crate::time::{Instant, Span};
+
+/// How often a fault has matched a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct FaultCount {
+    /// The fault.
+    pub fault: FaultId,
+    /// How often it matched, also where it let the match pass.
+    pub matches: u32,
+}
+
+/// A command that a fault refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StruckDown {
+    /// The fault.
+    pub fault: FaultId,
+    /// How the refusal looks to a client.
+    pub refusal: FaultRefusal,
+}
+
+/// The faults of a world, the first posted first, with those that were removed: a machine that is settled late still meets them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
+pub struct Faults(Vec<Fault>);
+
+/// What came of looking for faults.
+#[derive(Debug, Default)]
+pub(crate) struct Struck<'a> {
+    /// What matched, as it is told in the history: at most one strikes, and that is the last.
+    pub(crate) told: Vec<Change>,
+    /// The fault that strikes.
+    pub(crate) by: Option<&'a Fault>,
+}
+
+/// At what a fault is looked for.
+struct Moment<'a> {
+    machine: &'a MachineData,
+    draws: &'a Draws,
+    at: Instant,
+}
+
+impl Faults {
+    /// The most faults that a world ever has, with those that were removed.
+    pub const MAX: usize = 1_000;
+    /// The most faults that hold, or are to, at a time.
+    pub const MAX_AT_ONCE: usize = 100;
+
+    /// Those that are not removed.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter().filter(|fault| !fault.removed)
+    }
+
+    /// Whether there never was one.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there ever were.
+    pub const fn ever(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The fault with this id, unless it was removed.
+    pub fn get(&self, id: FaultId) -> Option<&Fault> {
+        self.iter().find(|fault| fault.id == id)
+    }
+
+    /// Adds a fault that holds from `from` on, or when it says; gives it. The caller has checked it.
+    pub fn push(&mut self, rule: FaultRule, from: Instant, seed: Seed) -> &Fault {
+        let id = FaultId::of(seed, u32::try_from(self.0.len()).unwrap_or(u32::MAX), from);
+        let from = rule.active_from.map_or(from, |later| later.max(from));
+        let until = rule.active_until;
+        let at = self.0.len();
+        self.0.push(Fault { id, rule, from, until, removed: false });
+        &self.0[at]
+    }
+
+    /// Lets faults hold no more from `from` on; says whether there were any.
+    pub fn remove(&mut self, which: impl Fn(&Fault) -> bool, from: Instant) -> bool {
+        let mut any = false;
+        for fault in self.0.iter_mut().filter(|fault| !fault.removed && which(fault)) {
+            fault.removed = true;
+            fault.until = Some(fault.until.map_or(from, |until| until.min(from)));
+            any = true;
+        }
+        any
+    }
+
+    /// Those on requests that hold at an instant and match a request.
+    pub fn on_request<'a>(
+        &'a self,
+        (method, path): (&'a str, &'a str),
+        now: Instant,
+    ) -> impl Iterator<Item = &'a Fault> {
+        let matches = move |fault: &&Fault| match &fault.rule.on {
+            FaultOn::Request(pattern) => fault.holds_at(now) && pattern.matches(method, path),
+            _ => false,
+        };
+        self.iter().filter(matches)
+    }
+
+    /// Whether a fault on requests is there.
+    pub fn look_at_requests(&self) -> bool {
+        self.iter().any(|fault| matches!(fault.rule.on, FaultOn::Request(_)))
+    }
+
+    /// What strikes a machine that enters a state.
+    pub(crate) fn on_state(
+        &self,
+        machine: &MachineData,
+        state: MachineState,
+        at: Instant,
+        draws: &Draws,
+    ) -> Struck<'_> {
+        let fits = |rule: &FaultRule| rule.on == FaultOn::State(state) && rule.selector.matches_itself(machine);
+        self.strike(fits, &Moment { machine, draws, at })
+    }
+
+    /// What strikes an operation on a machine that makes it enter a state.
+    pub(crate) fn on_operation(
+        &self,
+        (machine, cluster): (&MachineData, Option<&Cluster>),
+        (cause, state): (Cause, MachineState),
+        at: Instant,
+        draws: &Draws,
+    ) -> Struck<'_> {
+        let possible = |kind| match kind {
+            EffectKind::Fail | EffectKind::Crash => state.may_fail(),
+            EffectKind::Stick | EffectKind::Delay => state.is_active(),
+            _ => true,
+        };
+        let selects = |rule: &FaultRule| match cluster {
+            _ if cause == Cause::Create && !rule.selector.states.is_empty() => false,
+            Some(cluster) => rule.selector.matches_event(machine, cluster),
+            None => rule.selector.matches_itself(machine),
+        };
+        let fits =
+            |rule: &FaultRule| rule.on == FaultOn::Operation(cause) && possible(rule.effect.kind()) && selects(rule);
+        self.strike(fits, &Moment { machine, draws, at })
+    }
+
+    fn strike(&self, fits: impl Fn(&FaultRule) -> bool, moment: &Moment<'_>) -> Struck<'_> {
+        let mut struck = Struck::default();
+        for fault in self.0.iter().filter(|fault| fault.holds_at(moment.at) && fits(&fault.rule)) {
+            let before = moment.machine.matches_of(fault.id);
+            if fault.is_spent_after(before.into()) || !moment.draws_it(fault) {
+                continue;
+            }
+            let strikes = before >= fault.rule.after;
+            let effect = strikes.then(|| fault.rule.effect.kind());
+            struck.told.push(Change::FaultMatched { fault: fault.id, effect });
+            if strikes {
+                struck.by = Some(fault);
+                break;
+            }
+        }
+        struck
+    }
+}
+
+impl Moment<'_> {
+    /// Whether it is drawn that a fault matches.
+    fn draws_it(&self, fault: &Fault) -> bool {
+        if fault.rule.is_certain() {
+            return true;
+        }
+        let name = DrawName {
+            machine: self.machine.id,
+            ordinal: self.machine.ordinal,
+            purpose: Purpose::Fault(fault.id),
+            attempt: self.machine.attempt,
+        };
+        self.draws.draw(&name).millionth() < fault.rule.probability.as_millionths()
+    }
+}
+
+impl MachineData {
+    /// How often a fault has matched it.
+    pub fn matches_of(&self, fault: FaultId) -> u32 {
+        self.faults.iter().find(|count| count.fault == fault).map_or(0, |count| count.matches)
+    }
+
+    pub(crate) fn count_match(&mut self, fault: FaultId) {
+        match self.faults.iter_mut().find(|count| count.fault == fault) {
+            Some(count) => count.matches = count.matches.saturating_add(1),
+            None => self.faults.push(FaultCount { fault, matches: 1 }),
+        }
+    }
+}
+
+impl Effect {
+    /// What it makes of how a state goes, which by itself ends like this, or not, and would take so long.
+    pub(crate) fn of(
+        &self,
+        ends: Option<(Span, StepKind)>,
+        duration: impl FnOnce() -> Span,
+    ) -> Option<(Span, StepKind)> {
+        match self {
+            Self::Fail => Some((duration(), StepKind::Fail)),
+            Self::Stick(lasting) => lasting.map(|span| (span, StepKind::Proceed)),
+            Self::Delay(by) => ends.map(|(span, kind)| (span.plus(*by), kind)),
+            Self::Crash(after) => Some((*after, StepKind::Fail)),
+            Self::Refuse(_) | Self::Throttle(_) | Self::LoseReply | Self::SlowReply(_) => ends,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::behaviour::{Behaviour, Odds, Timing};
+    use crate::distribution::Distribution;
+    use crate::event::{MachineEvent, WorldRefusal, fold};
+    use crate::machine::{Machine, NewMachine, Outcome, Protection};
+    use crate::request::Command;
+    use crate::selector::{Selector, SelectorField};
+    use crate::{ClusterId, MachineId, Rules, Tags};
+
+    const START: Instant = Instant::DEFAULT_START;
+
+    fn at(secs: u64) -> Instant {
+        START.plus(Span::from_secs(secs))
+    }
+
+    fn rule(on: FaultOn, effect: Effect) -> FaultRule {
+        FaultRule {
+            selector: Selector::default(),
+            on,
+            after: 0,
+            times: None,
+            probability: Odds::ALWAYS,
+            effect,
+            active_from: None,
+            active_until: None,
+        }
+    }
+
+    /// Every state takes ten seconds, and these faults hold from the beginning.
+    fn rules(faults: impl IntoIterator<Item = FaultRule>) -> Rules {
+        let seed = Seed::new(1).unwrap();
+        let ten = Timing::lasting(Distribution::Fixed { value: Span::from_secs(10) });
+        let mut rules = Rules::new(seed, Behaviour::uniform(ten));
+        for rule in faults {
+            rule.check(START).unwrap();
+            rules.faults.push(rule, START, seed);
+        }
+        rules
+    }
+
+    fn new(number: u8) -> NewMachine {
+        NewMachine {
+            id: MachineId::from_bytes([number; 12]),
+            cluster_id: ClusterId::from_bytes([9; 12]),
+            name: format!("web-{number}").parse().unwrap(),
+            machine_type: "small".parse().unwrap(),
+            tags: Tags::default(),
+            protection: Protection::default(),
+            start: true,
+        }
+    }
+
+    fn running() -> Machine {
+        Machine::create(new(1), START, &rules([])).machine.settle(at(20), &rules([])).machine
+    }
+
+    fn effects(events: &[MachineEvent]) -> Vec<Option<EffectKind>> {
+        let told = events.iter().filter_map(|event| match &event.change {
+            Change::FaultMatched { effect, .. } => Some(*effect),
+            _ => None,
+        });
+        told.collect()
+    }
+
+    fn due(machine: &Machine) -> Option<(Instant, StepKind)> {
+        machine.next.map(|step| (step.at, step.kind))
+    }
+
+    #[test]
+    fn each_effect_does_to_a_state_what_it_says() {
+        let entered = |effect: Effect| {
+            let rules = rules([rule(FaultOn::State(MachineState::Starting), effect)]);
+            due(&Machine::create(new(1), START, &rules).machine.settle(at(10), &rules).machine)
+        };
+        let secs = Span::from_secs;
+        assert_eq!(entered(Effect::Fail), Some((at(20), StepKind::Fail)));
+        assert_eq!(entered(Effect::Stick(None)), None);
+        assert_eq!(entered(Effect::Stick(Some(secs(60)))), Some((at(70), StepKind::Proceed)));
+        assert_eq!(entered(Effect::Delay(secs(5))), Some((at(25), StepKind::Proceed)));
+        assert_eq!(entered(Effect::Crash(secs(1))), Some((at(11), StepKind::Fail)));
+    }
+
+    #[test]
+    fn a_running_machine_crashes_where_a_fault_has_it() {
+        let crash = rule(FaultOn::State(MachineState::Running), Effect::Crash(Span::from_secs(30)));
+        let rules = rules([crash]);
+        let machine = Machine::create(new(1), START, &rules).machine;
+        let seen = [49, 50].map(|secs| machine.clone().settle(at(secs), &rules).machine.state);
+        assert_eq!(seen, [MachineState::Running, MachineState::Failed]);
+    }
+
+    #[test]
+    fn an_operation_is_refused_and_the_machine_stays() {
+        let refusal = FaultRefusal { code: "no".into(), status: 500 };
+        let rules = rules([rule(FaultOn::Operation(Cause::Stop), Effect::Refuse(refusal.clone()))]);
+        let before = running();
+        let outcome = before.clone().request(&Command::Stop.into(), at(21), &rules).unwrap();
+        assert_eq!(outcome.struck_down.map(|down| down.refusal), Some(refusal));
+        assert_eq!(effects(&outcome.events), [Some(EffectKind::Refuse)]);
+        assert!(matches!(outcome.events[1].change, Change::Refused { cause: Cause::Stop, why: WorldRefusal::Fault }));
+        let machine = outcome.machine;
+        assert_eq!((machine.state, machine.attempt, due(&machine)), (before.state, 1, due(&before)));
+        let other = before.request(&Command::Reboot.into(), at(21), &rules).unwrap();
+        assert_eq!(effects(&other.events), [], "another operation");
+    }
+
+    #[test]
+    fn an_operation_that_would_not_be_done_is_not_matched() {
+        let rules = rules([rule(FaultOn::Operation(Cause::Start), Effect::Fail)]);
+        let found = running().request(&Command::Start.into(), at(21), &rules).unwrap();
+        assert_eq!((found.changed, effects(&found.events)), (false, vec![]));
+        assert!(running().request(&Command::Resume.into(), at(21), &rules).is_ok_and(|outcome| !outcome.changed));
+    }
+
+    #[test]
+    fn a_creation_is_refused_and_the_machine_never_was() {
+        let refusal = FaultRefusal { code: "no".into(), status: 500 };
+        let rules = rules([rule(FaultOn::Operation(Cause::Create), Effect::Refuse(refusal))]);
+        let Outcome { events, struck_down, .. } = Machine::create(new(1), START, &rules);
+        assert!(struck_down.is_some());
+        assert!(matches!(events[0].change, Change::CreationRefused { why: WorldRefusal::Fault, .. }));
+        assert_eq!((effects(&events), events.len()), (vec![Some(EffectKind::Refuse)], 2));
+        let told = fold(&events).unwrap();
+        assert!(told.is_forgotten(START) && !told.holds_name());
+    }
+
+    #[test]
+    fn matches_are_counted_for_each_machine() {
+        let fail = rule(FaultOn::Operation(Cause::Reboot), Effect::Delay(Span::from_secs(5)));
+        let rules = rules([FaultRule { after: 1, times: Some(2), ..fail }]);
+        let fault = rules.faults.iter().next().unwrap().id;
+        let (mut machine, mut seen) = (running(), Vec::new());
+        for nth in 1..=5 {
+            let outcome = machine.request(&Command::Reboot.into(), at(nth * 100), &rules).unwrap();
+            seen.push(effects(&outcome.events));
+            machine = outcome.machine;
+        }
+        let struck = vec![Some(EffectKind::Delay)];
+        assert_eq!(seen, [vec![None], struck.clone(), struck, vec![], vec![]]);
+        assert_eq!(machine.matches_of(fault), 3);
+        let other = Machine::create(new(2), START, &rules).machine.settle(at(20), &rules).machine;
+        assert_eq!(effects(&other.request(&Command::Reboot.into(), at(30), &rules).unwrap().events), [None]);
+    }
+
+    #[test]
+    fn the_first_that_strikes_is_the_only_one_and_that_of_the_operation_comes_before_that_of_the_state() {
+        let state = rule(FaultOn::State(MachineState::Rebooting), Effect::Stick(None));
+        let passing = FaultRule { after: 1, ..rule(FaultOn::Operation(Cause::Reboot), Effect::Fail) };
+        let delay = rule(FaultOn::Operation(Cause::Reboot), Effect::Delay(Span::from_secs(5)));
+        let rules = rules([state, passing, delay.clone(), delay]);
+        let outcome = running().request(&Command::Reboot.into(), at(30), &rules).unwrap();
+        assert_eq!(effects(&outcome.events), [None, Some(EffectKind::Delay)]);
+        assert_eq!(due(&outcome.machine), Some((at(45), StepKind::Proceed)));
+    }
+
+    #[test]
+    fn a_fault_holds_in_its_time_and_for_whom_it_selects() {
+        let stop = || rule(FaultOn::Operation(Cause::Stop), Effect::Stick(None));
+        let told = |rules: &Rules, secs| {
+            effects(&running().request(&Command::Stop.into(), at(secs), rules).unwrap().events).len()
+        };
+        let timed = FaultRule { active_from: Some(at(30)), active_until: Some(at(40)), ..stop() };
+        let timed = rules([timed]);
+        assert_eq!([29, 30, 39, 40].map(|secs| told(&timed, secs)), [0, 1, 1, 0]);
+        let mut removed = rules([stop()]);
+        assert!(removed.faults.remove(|_| true, at(50)) && !removed.faults.remove(|_| true, at(60)));
+        assert_eq!([49, 50].map(|secs| told(&removed, secs)), [1, 0]);
+        assert_eq!((removed.faults.iter().count(), removed.faults.ever()), (0, 1));
+        for (field, text, fits) in [
+            (SelectorField::Name, "web-*", 1),
+            (SelectorField::Name, "db-*", 0),
+            (SelectorField::State, "RUNNING,FAILED", 1),
+            (SelectorField::Cluster, "090909090909090909090909", 1),
+            (SelectorField::Region, "A", 0),
+        ] {
+            let mut selecting = stop();
+            selecting.selector.add(field, text).unwrap();
+            assert_eq!(told(&rules([selecting]), 30), fits, "{text}");
+        }
+    }
+
+    #[test]
+    fn odds_are_drawn_anew_for_each_operation() {
+        let half = FaultRule {
+            probability: Odds::millionths(500_000),
+            ..rule(FaultOn::Operation(Cause::Reboot), Effect::Delay(Span::from_secs(1)))
+        };
+        let rules = rules([half]);
+        let mut machine = running();
+        let mut struck = 0;
+        for nth in 1..=200 {
+            let outcome = machine.request(&Command::Reboot.into(), at(nth * 100), &rules).unwrap();
+            struck += effects(&outcome.events).len();
+            machine = outcome.machine;
+        }
+        assert!((70..130).contains(&struck), "{struck} of 200");
+    }
+}
