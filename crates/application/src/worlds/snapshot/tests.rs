@@ -60,7 +60,7 @@ fn faults_go_with_it_and_have_to_make_sense() {
     };
     let stuck = fixtures::fault(FaultOn::State(MachineState::Starting), Effect::Stick(None));
     let (head, _) = check(Cursor::new(with(&stuck))).unwrap();
-    assert_eq!(head.faults.iter().map(|fault| fault.rule.clone()).collect::<Vec<_>>(), [stuck.clone()]);
+    assert_eq!(head.faults.iter().map(|fault| &fault.rule).collect::<Vec<_>>(), [&stuck]);
     let never = FaultRule { times: Some(0), ..stuck };
     assert_eq!(refused(&with(&never)), Some((1, "a fault makes no sense".into())));
 }

@@ -159,9 +159,9 @@ async fn missing_field() {
         }
     }
     assert_eq!(
-        found, 23,
+        found, 24,
         "a kind, name and region_code, name and cluster_name; two names of worlds, a rate, ten timings, pools and a pool; on and \
-         effect"
+         effect; a seed"
     );
 }
 
