@@ -3,7 +3,7 @@
 use cloudm_domain::{
     Behaviour, Bounds, Cause, Change, ClusterId, Command, Distribution, Edit, Effect, Entered, FaultOn, FaultRefusal,
     FaultRule, Instant, Machine, MachineEvent, MachineId, MachineState, NewMachine, Odds, Outcome, Preset, Protection,
-    Request, Rules, Seed, Selector, Span, Tags, Timing, WorldRefusal,
+    Request, Rules, Seed, Span, Tags, Timing, WorldRefusal,
 };
 use proptest::prelude::*;
 
@@ -99,18 +99,22 @@ fn fault_rules() -> impl Strategy<Value = FaultRule> {
         span().prop_map(|by| Effect::Delay(by.plus(Span::from_millis(1)))),
         span().prop_map(Effect::Crash),
     ];
-    let on = prop_oneof![
-        prop::sample::select(Cause::ALL).prop_map(FaultOn::Operation),
-        prop::sample::select(MachineState::ALL).prop_map(FaultOn::State),
-    ];
     let odds = prop_oneof![Just(Odds::ALWAYS), (1..1_000_000u32).prop_map(Odds::millionths)];
     let limits = (0..3u32, prop::option::of(1..4u32));
-    (on, effect, odds, limits).prop_filter_map("it could never do anything", |(on, effect, probability, limits)| {
-        let (after, times) = limits;
-        let (selector, active_from, active_until) = (Selector::default(), None, None);
-        let rule = FaultRule { selector, on, after, times, probability, effect, active_from, active_until };
-        rule.check(START).is_ok().then_some(rule)
+    let aimed = effect.prop_flat_map(|effect| prop::sample::select(possible(&effect)));
+    (aimed, odds, limits).prop_map(|(rule, probability, (after, times))| {
+        // Each machine is made once.
+        let after = if rule.on == FaultOn::Operation(Cause::Create) { 0 } else { after };
+        FaultRule { after, times, probability, ..rule }
     })
+}
+
+/// The rules by which an effect can do something.
+fn possible(effect: &Effect) -> Vec<FaultRule> {
+    let operations = Cause::ALL.iter().copied().map(FaultOn::Operation);
+    let states = MachineState::ALL.iter().copied().map(FaultOn::State);
+    let rules = operations.chain(states).map(|on| FaultRule::new(on, effect.clone()));
+    rules.filter(|rule| rule.check(START).is_ok()).collect()
 }
 
 /// Faults, from an instant on each, and for how many milliseconds, where they are removed.
