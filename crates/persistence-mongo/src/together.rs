@@ -38,30 +38,27 @@ impl<Q: Send + 'static, T: Send + 'static> Together<Q, T> {
         };
         if !was_busy {
             // Beside whoever asks, for he may leave.
-            tokio::spawn(Answering(self.clone()).run(answer));
+            let answering = Answering { together: self.clone(), ended: false };
+            tokio::spawn(answering.run(answer));
         }
         take.await.ok()
     }
 }
 
 /// Whoever sends commands while somebody waits. Where that breaks off, nobody waits for ever.
-struct Answering<Q, T>(Arc<Together<Q, T>>);
+struct Answering<Q, T> {
+    together: Arc<Together<Q, T>>,
+    /// Whether nobody waited any more. Who asks from then on has somebody else who answers.
+    ended: bool,
+}
 
 impl<Q, T> Answering<Q, T> {
-    async fn run<A, F>(self, mut answer: A)
+    async fn run<A, F>(mut self, mut answer: A)
     where
         A: FnMut(Vec<Q>) -> F,
         F: Future<Output = Vec<T>>,
     {
-        loop {
-            let waiting = {
-                let mut asking = self.0.0.lock();
-                if asking.waiting.is_empty() {
-                    asking.busy = false;
-                    return;
-                }
-                std::mem::take(&mut asking.waiting)
-            };
+        while let Some(waiting) = self.waiting() {
             let (questions, gives): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
             for (give, answer) in gives.into_iter().zip(answer(questions).await) {
                 // Who left needs none.
@@ -69,12 +66,21 @@ impl<Q, T> Answering<Q, T> {
             }
         }
     }
+
+    /// Those who wait; nothing where there are none, and then this is its end.
+    fn waiting(&mut self) -> Option<Vec<(Q, oneshot::Sender<T>)>> {
+        let mut asking = self.together.0.lock();
+        self.ended = asking.waiting.is_empty();
+        asking.busy = !self.ended;
+        asking.busy.then(|| std::mem::take(&mut asking.waiting))
+    }
 }
 
 impl<Q, T> Drop for Answering<Q, T> {
     fn drop(&mut self) {
-        let mut asking = self.0.0.lock();
-        if std::mem::replace(&mut asking.busy, false) {
+        if !self.ended {
+            let mut asking = self.together.0.lock();
+            asking.busy = false;
             asking.waiting.clear();
         }
     }
@@ -115,6 +121,22 @@ mod tests {
         let (others, ()) = tokio::join!(others, let_go);
         assert_eq!(others, (2..10).map(|number| Some(number * 2)).collect::<Vec<_>>());
         assert_eq!((first.await.unwrap(), commands.lock().clone()), (Some(2), vec![1, 8]));
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_another_command_leaves_is_not_forgotten() {
+        let together: Arc<Together<(), ()>> = Together::new();
+        let mut leaving = Answering { together: together.clone(), ended: false };
+        assert!(leaving.waiting().is_none());
+        let asking = tokio::spawn({
+            let together = together.clone();
+            async move { together.ask((), |asked: Vec<()>| async move { asked }).await }
+        });
+        while !together.0.lock().busy {
+            tokio::task::yield_now().await;
+        }
+        drop(leaving);
+        assert_eq!(asking.await.unwrap(), Some(()));
     }
 
     #[tokio::test]
