@@ -41,7 +41,7 @@ const TESTS: &[Shows] = &[
     (scenarios::a_world_is_given_as_a_scenario_that_makes_one_like_it, &["getScenario", "putScenario"]),
     (capacity::a_capacity_is_read_and_changed, &["getCapacity", "putCapacity", "editCapacity"]),
     (
-        faults::a_fault_is_posted_read_and_removed,
+        faults::listed::a_fault_is_posted_read_and_removed,
         &["createFault", "getFault", "listFaults", "deleteFault", "deleteFaults"],
     ),
     (scorecard::a_score_is_kept_of_what_happened, &["getScorecard"]),
