@@ -104,7 +104,7 @@ impl SetCapacity {
     /// [`Error::Settling`], [`Error::Store`].
     pub async fn run(&self, pools: Vec<Pool>, suspended_frees_place: bool) -> Result<CapacityView, Error> {
         for pool in &pools {
-            self.check(&pool.region_code, &pool.machine_type)?;
+            check_pool(&self.catalogue, &pool.region_code, &pool.machine_type)?;
         }
         let capacity = Capacity::new(pools, suspended_frees_place)?;
         let from = |view: &WorldView| {
@@ -119,13 +119,8 @@ impl SetCapacity {
     /// # Errors
     /// As [`SetCapacity::run`].
     pub async fn edit(&self, edit: PoolEdit) -> Result<CapacityView, Error> {
-        self.check(&edit.region_code, &edit.machine_type)?;
+        check_pool(&self.catalogue, &edit.region_code, &edit.machine_type)?;
         self.write(|view| edited(&view.world.capacity, &edit, view.now)).await
-    }
-
-    fn check(&self, region: &Code, machine_type: &Code) -> Result<(), Error> {
-        check_region(&self.catalogue, region)?;
-        check_machine_type(&self.catalogue, machine_type)
     }
 
     async fn write(
@@ -138,6 +133,12 @@ impl SetCapacity {
         let view = self.records.change(write).await?;
         Ok(shown(&view, &self.get.machines.counts().await?))
     }
+}
+
+/// Fails where the catalogue does not have the region or the machine type of a pool.
+pub(crate) fn check_pool(catalogue: &Catalogue, region: &Code, machine_type: &Code) -> Result<(), Error> {
+    check_region(catalogue, region)?;
+    check_machine_type(catalogue, machine_type)
 }
 
 /// A capacity with one pool changed.

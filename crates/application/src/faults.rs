@@ -99,16 +99,12 @@ impl SetFaults {
     }
 
     async fn add(&self, rule: &FaultRule, writing: &Writing<FaultView>) -> Result<FaultView, Stop> {
-        rule.selector.regions.iter().try_for_each(|code| check_region(&self.catalogue, code))?;
-        rule.selector.machine_types.iter().try_for_each(|code| check_machine_type(&self.catalogue, code))?;
-        let decide = |view: &WorldView, attempt| added((view, attempt), rule, writing).map(|(change, _)| change);
+        check_codes(rule, &self.catalogue)?;
+        let decide = |view: &WorldView, attempt| added((view, attempt), rule, writing);
         if writing.dry_run {
-            return Ok(added((&self.records.read().await?, 0), rule, writing)?.1);
+            return Ok(decide(&self.records.read().await?, 0)?.1);
         }
-        let after = self.records.change_once(decide).await?;
-        let last = after.world.rules.faults.iter().filter(|fault| fault.rule == *rule).last();
-        let fault = last.cloned().ok_or(Error::NoSuchFault)?;
-        Ok(FaultView { fault, matches: 0, struck: 0 })
+        self.records.change_with(decide).await
     }
 
     /// Lets a fault hold no more, from the next instant on, to which the clock is moved.
@@ -144,6 +140,12 @@ impl SetFaults {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Fails where a fault selects by a region or a machine type that the catalogue does not have.
+pub(crate) fn check_codes(rule: &FaultRule, catalogue: &Catalogue) -> Result<(), Error> {
+    rule.selector.regions.iter().try_for_each(|code| check_region(catalogue, code))?;
+    rule.selector.machine_types.iter().try_for_each(|code| check_machine_type(catalogue, code))
 }
 
 /// The change that adds a fault, with the answer to keep, and the fault.
@@ -205,7 +207,7 @@ impl StrikeRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{self, fault, refusing, view_with, world_with};
+    use crate::fixtures::{self, refusing, view_with, world_with};
     use crate::ports::{FaultMatches, MockAnswerStore, MockFaultStore, MockMachineStore, MockWorldStore};
     use cloudm_domain::{Cause, FaultField, Odds, Preset, RequestPattern, SelectorField};
 
@@ -224,7 +226,7 @@ mod tests {
 
     fn loses(path: &str) -> FaultRule {
         let on = FaultOn::Request(RequestPattern { method: Some("POST".into()), path: path.into() });
-        fault(on, Effect::LoseReply)
+        FaultRule::new(on, Effect::LoseReply)
     }
 
     #[tokio::test]
@@ -245,6 +247,25 @@ mod tests {
         world.expect_commit().once().withf(holds).returning(|_| Ok(()));
         let posted = post(world, refusing_stop(), false).await.unwrap();
         assert_eq!((posted.matches, posted.struck), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_posts_what_another_posted_too_is_told_of_his_own() {
+        let mut world = MockWorldStore::new();
+        let mut reads = 0;
+        world.expect_read().returning(move || {
+            reads += 1;
+            let both = vec![refusing_stop(); if reads == 1 { 0 } else { 2 }];
+            Ok(view_with(&both, Preset::Instant, "10s"))
+        });
+        let written = Arc::new(std::sync::Mutex::new(None));
+        let kept = written.clone();
+        world.expect_commit().once().returning(move |commit| {
+            *kept.lock().unwrap() = commit.world.rules.faults.iter().next().cloned();
+            Ok(())
+        });
+        let posted = post(world, refusing_stop(), false).await.unwrap();
+        assert_eq!(Some(posted.fault), *written.lock().unwrap());
     }
 
     fn refusing_stop() -> FaultRule {

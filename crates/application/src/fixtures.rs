@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use cloudm_domain::{
     Capacity, Cause, Cluster, ClusterId, Effect, FaultOn, FaultRefusal, FaultRule, FleetProgress, FleetState,
-    Incarnation, Instant, Machine, MachineId, NewMachine, Odds, OperationId, Outcome, Pool, Preset, Protection, Rate,
-    Rules, Seed, Selector, Tags, WorldName,
+    Incarnation, Instant, Machine, MachineId, NewMachine, OperationId, Outcome, Pool, Preset, Protection, Rate, Rules,
+    Seed, Tags, WorldName,
 };
 
 use crate::idempotency::Answers;
@@ -71,23 +71,9 @@ pub(crate) fn world_with(faults: Vec<FaultRule>, preset: Preset, after: &'static
     store
 }
 
-/// A fault that always strikes.
-pub(crate) fn fault(on: FaultOn, effect: Effect) -> FaultRule {
-    FaultRule {
-        selector: Selector::default(),
-        on,
-        after: 0,
-        times: None,
-        probability: Odds::ALWAYS,
-        effect,
-        active_from: None,
-        active_until: None,
-    }
-}
-
 /// One that refuses an operation.
 pub(crate) fn refusing(operation: Cause) -> FaultRule {
-    fault(FaultOn::Operation(operation), Effect::Refuse(FaultRefusal { code: "no".into(), status: 500 }))
+    FaultRule::new(FaultOn::Operation(operation), Effect::Refuse(FaultRefusal { code: "no".into(), status: 500 }))
 }
 
 /// The port of a world of this preset, so long after its start.

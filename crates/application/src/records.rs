@@ -65,20 +65,22 @@ impl Records {
         &self,
         decide: impl Fn(&WorldView, u32) -> Result<Change, Error> + Sync,
     ) -> Result<WorldView, Error> {
-        self.change_once(decide).await.map_err(Stop::into_error)
+        let decide = |view: &WorldView, attempt| Ok((decide(view, attempt)?, ()));
+        self.change_with(decide).await.map_err(Stop::into_error)?;
+        self.read().await
     }
 
-    /// The same, for a change with an answer to keep.
-    pub(crate) async fn change_once(
+    /// The same; gives what `decide` gave beside the change that was written, which may have an answer to keep.
+    pub(crate) async fn change_with<T: Send>(
         &self,
-        decide: impl Fn(&WorldView, u32) -> Result<Change, Error> + Sync,
-    ) -> Result<WorldView, Stop> {
+        decide: impl Fn(&WorldView, u32) -> Result<(Change, T), Error> + Sync,
+    ) -> Result<T, Stop> {
         let _turn = self.turn().await;
         for attempt in 0..MAX_ATTEMPTS as u32 {
             let view = self.read().await?;
-            let change = decide(&view, attempt)?;
+            let (change, told) = decide(&view, attempt)?;
             if self.write(&view, change).await? {
-                return Ok(self.read().await?);
+                return Ok(told);
             }
         }
         Err(Error::Contention.into())

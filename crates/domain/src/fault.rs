@@ -116,6 +116,18 @@ crate::lifecycle::codes! {
     }
 }
 
+impl EffectKind {
+    /// Whether it can be done to a machine that enters a state.
+    pub(crate) fn is_possible_in(self, state: MachineState) -> bool {
+        match self {
+            Self::Crash => state.may_fail(),
+            Self::Fail => state.is_active() && state.may_fail(),
+            Self::Stick | Self::Delay => state.is_active(),
+            Self::Refuse | Self::Throttle | Self::LoseReply | Self::SlowReply => false,
+        }
+    }
+}
+
 impl Effect {
     /// Its kind.
     pub const fn kind(&self) -> EffectKind {
@@ -184,6 +196,28 @@ pub struct InvalidFault {
 }
 
 impl FaultRule {
+    /// A rule that strikes all machines, or all such requests, each time and always.
+    ///
+    /// ```
+    /// use cloudm_domain::{Effect, FaultOn, FaultRule, Instant, MachineState, Odds};
+    /// let rule = FaultRule::new(FaultOn::State(MachineState::Starting), Effect::Stick(None));
+    /// let seldom = FaultRule { probability: Odds::try_from(0.01)?, ..rule };
+    /// assert_eq!(seldom.check(Instant::DEFAULT_START), Ok(()));
+    /// # Ok::<(), cloudm_domain::InvalidOdds>(())
+    /// ```
+    pub fn new(on: FaultOn, effect: Effect) -> Self {
+        Self {
+            selector: Selector::default(),
+            on,
+            after: 0,
+            times: None,
+            probability: Odds::ALWAYS,
+            effect,
+            active_from: None,
+            active_until: None,
+        }
+    }
+
     /// Whether it always matches what it waits for.
     pub fn is_certain(&self) -> bool {
         self.probability == Odds::ALWAYS
@@ -223,14 +257,9 @@ impl FaultRule {
         if matches!(cause, Cause::Failure | Cause::Repair | Cause::Migration) {
             return wrong(FaultField::On, &format!("{cause} is not asked by anybody"));
         }
-        let enters = |fits: fn(&MachineState) -> bool| rows().any(|row| row.via.first().is_some_and(fits));
-        let fits = match self.effect.kind() {
-            EffectKind::Refuse => true,
-            EffectKind::Fail | EffectKind::Crash => enters(|state| state.may_fail()),
-            EffectKind::Stick | EffectKind::Delay => enters(|_| true),
-            _ => false,
-        };
-        if !fits {
+        let kind = self.effect.kind();
+        let mut entered = rows().filter_map(|row| row.via.first());
+        if kind != EffectKind::Refuse && !entered.any(|state| kind.is_possible_in(*state)) {
             return self.no_meaning();
         }
         let states = &self.selector.states;
@@ -244,13 +273,7 @@ impl FaultRule {
     }
 
     fn check_state(&self, state: MachineState) -> Result<(), InvalidFault> {
-        let fits = match self.effect.kind() {
-            EffectKind::Crash => state.may_fail(),
-            EffectKind::Fail => state.is_active() && state.may_fail(),
-            EffectKind::Stick | EffectKind::Delay => state.is_active(),
-            _ => false,
-        };
-        if !fits {
+        if !self.effect.kind().is_possible_in(state) {
             return self.no_meaning();
         }
         if !self.selector.states.is_empty() {
@@ -372,19 +395,6 @@ mod tests {
     use super::*;
     use crate::selector::SelectorField;
 
-    fn rule(on: FaultOn, effect: Effect) -> FaultRule {
-        FaultRule {
-            selector: Selector::default(),
-            on,
-            after: 0,
-            times: None,
-            probability: Odds::ALWAYS,
-            effect,
-            active_from: None,
-            active_until: None,
-        }
-    }
-
     fn refused(rule: &FaultRule) -> Option<FaultField> {
         rule.check(Instant::DEFAULT_START).err().map(|wrong| wrong.field)
     }
@@ -402,35 +412,35 @@ mod tests {
         use FaultOn::{Operation, State};
         let (second, all) = (Span::from_secs(1), || request(None, "/machines"));
         let possible = [
-            rule(Operation(Cause::Create), refuse("out_of_luck", 500)),
-            rule(Operation(Cause::Stop), Effect::Stick(None)),
-            rule(Operation(Cause::Start), Effect::Crash(Span::ZERO)),
-            rule(State(MachineState::Running), Effect::Crash(second)),
-            rule(State(MachineState::Stopping), Effect::Delay(second)),
-            rule(State(MachineState::Repairing), Effect::Fail),
-            rule(all(), Effect::LoseReply),
+            FaultRule::new(Operation(Cause::Create), refuse("out_of_luck", 500)),
+            FaultRule::new(Operation(Cause::Stop), Effect::Stick(None)),
+            FaultRule::new(Operation(Cause::Start), Effect::Crash(Span::ZERO)),
+            FaultRule::new(State(MachineState::Running), Effect::Crash(second)),
+            FaultRule::new(State(MachineState::Stopping), Effect::Delay(second)),
+            FaultRule::new(State(MachineState::Repairing), Effect::Fail),
+            FaultRule::new(all(), Effect::LoseReply),
         ];
         assert_eq!(possible.each_ref().map(refused), [None; 7]);
         let impossible = [
-            rule(Operation(Cause::Stop), Effect::Fail),
-            rule(Operation(Cause::Terminate), Effect::Crash(second)),
-            rule(Operation(Cause::Start), Effect::LoseReply),
-            rule(State(MachineState::Running), Effect::Fail),
-            rule(State(MachineState::Stopped), Effect::Stick(None)),
-            rule(State(MachineState::Stopping), Effect::Crash(second)),
-            rule(State(MachineState::Starting), refuse("no", 500)),
-            rule(all(), Effect::Fail),
-            rule(Operation(Cause::Start), refuse("No", 500)),
-            rule(Operation(Cause::Start), refuse("no", 200)),
-            rule(State(MachineState::Starting), Effect::Delay(Span::ZERO)),
-            rule(all(), Effect::SlowReply(Span::from_secs(61))),
+            FaultRule::new(Operation(Cause::Stop), Effect::Fail),
+            FaultRule::new(Operation(Cause::Terminate), Effect::Crash(second)),
+            FaultRule::new(Operation(Cause::Start), Effect::LoseReply),
+            FaultRule::new(State(MachineState::Running), Effect::Fail),
+            FaultRule::new(State(MachineState::Stopped), Effect::Stick(None)),
+            FaultRule::new(State(MachineState::Stopping), Effect::Crash(second)),
+            FaultRule::new(State(MachineState::Starting), refuse("no", 500)),
+            FaultRule::new(all(), Effect::Fail),
+            FaultRule::new(Operation(Cause::Start), refuse("No", 500)),
+            FaultRule::new(Operation(Cause::Start), refuse("no", 200)),
+            FaultRule::new(State(MachineState::Starting), Effect::Delay(Span::ZERO)),
+            FaultRule::new(all(), Effect::SlowReply(Span::from_secs(61))),
         ];
         assert_eq!(impossible.each_ref().map(refused), [Some(FaultField::Effect); 12]);
     }
 
     #[test]
     fn a_rule_that_could_never_match_is_refused() {
-        let start = || rule(FaultOn::Operation(Cause::Start), Effect::Fail);
+        let start = || FaultRule::new(FaultOn::Operation(Cause::Start), Effect::Fail);
         let select = |rule: FaultRule, field, text| {
             let mut rule = rule;
             rule.selector.add(field, text).unwrap();
@@ -439,16 +449,16 @@ mod tests {
         assert_eq!(select(start(), SelectorField::State, "FAILED,RUNNING"), None);
         assert_eq!(select(start(), SelectorField::State, "RUNNING"), Some(FaultField::Selector));
         assert_eq!(select(start(), SelectorField::Region, "A"), None);
-        let running = || rule(FaultOn::State(MachineState::Running), Effect::Crash(Span::ZERO));
+        let running = || FaultRule::new(FaultOn::State(MachineState::Running), Effect::Crash(Span::ZERO));
         for (field, text) in
             [(SelectorField::State, "RUNNING"), (SelectorField::Region, "A"), (SelectorField::Cluster, "web")]
         {
             assert_eq!(select(running(), field, text), Some(FaultField::Selector), "{text}");
         }
         assert_eq!(select(running(), SelectorField::Cluster, "70dbd8809c404bf3976680b0"), None);
-        let listing = rule(request(Some("GET"), "/machines*"), Effect::LoseReply);
+        let listing = FaultRule::new(request(Some("GET"), "/machines*"), Effect::LoseReply);
         assert_eq!(select(listing, SelectorField::Tag, "a"), Some(FaultField::Selector));
-        let create = rule(FaultOn::Operation(Cause::Create), Effect::Fail);
+        let create = FaultRule::new(FaultOn::Operation(Cause::Create), Effect::Fail);
         assert_eq!(refused(&FaultRule { after: 1, ..create }), Some(FaultField::After));
         assert_eq!(refused(&FaultRule { times: Some(0), ..start() }), Some(FaultField::Times));
         assert_eq!(refused(&FaultRule { probability: Odds::NEVER, ..start() }), Some(FaultField::Probability));
@@ -456,7 +466,7 @@ mod tests {
         assert_eq!(until(Instant::DEFAULT_START), Some(FaultField::ActiveUntil));
         assert_eq!(until(Instant::DEFAULT_START.plus(Span::from_millis(1))), None);
         assert_eq!(
-            refused(&rule(FaultOn::Operation(Cause::Repair), Effect::Fail)),
+            refused(&FaultRule::new(FaultOn::Operation(Cause::Repair), Effect::Fail)),
             Some(FaultField::On),
             "nobody asks for it"
         );
@@ -464,7 +474,7 @@ mod tests {
 
     #[test]
     fn requests_are_told_by_method_and_path() {
-        let lost = |method, path| refused(&rule(request(method, path), Effect::LoseReply));
+        let lost = |method, path| refused(&FaultRule::new(request(method, path), Effect::LoseReply));
         assert_eq!(lost(None, "/*"), None);
         for (method, path) in
             [(Some("get"), "/"), (None, "machines"), (None, "/a*b"), (None, "/a b"), (None, "/a?b"), (None, "")]

@@ -135,16 +135,11 @@ impl Faults {
         at: Instant,
         draws: &Draws,
     ) -> Struck<'_> {
-        let possible = |kind| match kind {
-            EffectKind::Fail | EffectKind::Crash => state.may_fail(),
-            EffectKind::Stick | EffectKind::Delay => state.is_active(),
-            _ => true,
-        };
         let selects = |rule: &FaultRule| match cluster {
-            _ if cause == Cause::Create && !rule.selector.states.is_empty() => false,
             Some(cluster) => rule.selector.matches_event(machine, cluster),
             None => rule.selector.matches_itself(machine),
         };
+        let possible = |kind: EffectKind| kind == EffectKind::Refuse || kind.is_possible_in(state);
         let fits =
             |rule: &FaultRule| rule.on == FaultOn::Operation(cause) && possible(rule.effect.kind()) && selects(rule);
         self.strike(fits, &Moment { machine, draws, at })
@@ -224,26 +219,13 @@ mod tests {
     use crate::event::{MachineEvent, WorldRefusal, fold};
     use crate::machine::{Machine, NewMachine, Outcome, Protection};
     use crate::request::Command;
-    use crate::selector::{Selector, SelectorField};
+    use crate::selector::SelectorField;
     use crate::{ClusterId, MachineId, Rules, Tags};
 
     const START: Instant = Instant::DEFAULT_START;
 
     fn at(secs: u64) -> Instant {
         START.plus(Span::from_secs(secs))
-    }
-
-    fn rule(on: FaultOn, effect: Effect) -> FaultRule {
-        FaultRule {
-            selector: Selector::default(),
-            on,
-            after: 0,
-            times: None,
-            probability: Odds::ALWAYS,
-            effect,
-            active_from: None,
-            active_until: None,
-        }
     }
 
     /// Every state takes ten seconds, and these faults hold from the beginning.
@@ -289,7 +271,7 @@ mod tests {
     #[test]
     fn each_effect_does_to_a_state_what_it_says() {
         let entered = |effect: Effect| {
-            let rules = rules([rule(FaultOn::State(MachineState::Starting), effect)]);
+            let rules = rules([FaultRule::new(FaultOn::State(MachineState::Starting), effect)]);
             due(&Machine::create(new(1), START, &rules).machine.settle(at(10), &rules).machine)
         };
         let secs = Span::from_secs;
@@ -302,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_running_machine_crashes_where_a_fault_has_it() {
-        let crash = rule(FaultOn::State(MachineState::Running), Effect::Crash(Span::from_secs(30)));
+        let crash = FaultRule::new(FaultOn::State(MachineState::Running), Effect::Crash(Span::from_secs(30)));
         let rules = rules([crash]);
         let machine = Machine::create(new(1), START, &rules).machine;
         let seen = [49, 50].map(|secs| machine.clone().settle(at(secs), &rules).machine.state);
@@ -312,7 +294,7 @@ mod tests {
     #[test]
     fn an_operation_is_refused_and_the_machine_stays() {
         let refusal = FaultRefusal { code: "no".into(), status: 500 };
-        let rules = rules([rule(FaultOn::Operation(Cause::Stop), Effect::Refuse(refusal.clone()))]);
+        let rules = rules([FaultRule::new(FaultOn::Operation(Cause::Stop), Effect::Refuse(refusal.clone()))]);
         let before = running();
         let outcome = before.clone().request(&Command::Stop.into(), at(21), &rules).unwrap();
         assert_eq!(outcome.struck_down.map(|down| down.refusal), Some(refusal));
@@ -326,7 +308,7 @@ mod tests {
 
     #[test]
     fn an_operation_that_would_not_be_done_is_not_matched() {
-        let rules = rules([rule(FaultOn::Operation(Cause::Start), Effect::Fail)]);
+        let rules = rules([FaultRule::new(FaultOn::Operation(Cause::Start), Effect::Fail)]);
         let found = running().request(&Command::Start.into(), at(21), &rules).unwrap();
         assert_eq!((found.changed, effects(&found.events)), (false, vec![]));
         assert!(running().request(&Command::Resume.into(), at(21), &rules).is_ok_and(|outcome| !outcome.changed));
@@ -335,7 +317,7 @@ mod tests {
     #[test]
     fn a_creation_is_refused_and_the_machine_never_was() {
         let refusal = FaultRefusal { code: "no".into(), status: 500 };
-        let rules = rules([rule(FaultOn::Operation(Cause::Create), Effect::Refuse(refusal))]);
+        let rules = rules([FaultRule::new(FaultOn::Operation(Cause::Create), Effect::Refuse(refusal))]);
         let Outcome { events, struck_down, .. } = Machine::create(new(1), START, &rules);
         assert!(struck_down.is_some());
         assert!(matches!(events[0].change, Change::CreationRefused { why: WorldRefusal::Fault, .. }));
@@ -346,7 +328,7 @@ mod tests {
 
     #[test]
     fn matches_are_counted_for_each_machine() {
-        let fail = rule(FaultOn::Operation(Cause::Reboot), Effect::Delay(Span::from_secs(5)));
+        let fail = FaultRule::new(FaultOn::Operation(Cause::Reboot), Effect::Delay(Span::from_secs(5)));
         let rules = rules([FaultRule { after: 1, times: Some(2), ..fail }]);
         let fault = rules.faults.iter().next().unwrap().id;
         let (mut machine, mut seen) = (running(), Vec::new());
@@ -364,9 +346,9 @@ mod tests {
 
     #[test]
     fn the_first_that_strikes_is_the_only_one_and_that_of_the_operation_comes_before_that_of_the_state() {
-        let state = rule(FaultOn::State(MachineState::Rebooting), Effect::Stick(None));
-        let passing = FaultRule { after: 1, ..rule(FaultOn::Operation(Cause::Reboot), Effect::Fail) };
-        let delay = rule(FaultOn::Operation(Cause::Reboot), Effect::Delay(Span::from_secs(5)));
+        let state = FaultRule::new(FaultOn::State(MachineState::Rebooting), Effect::Stick(None));
+        let passing = FaultRule { after: 1, ..FaultRule::new(FaultOn::Operation(Cause::Reboot), Effect::Fail) };
+        let delay = FaultRule::new(FaultOn::Operation(Cause::Reboot), Effect::Delay(Span::from_secs(5)));
         let rules = rules([state, passing, delay.clone(), delay]);
         let outcome = running().request(&Command::Reboot.into(), at(30), &rules).unwrap();
         assert_eq!(effects(&outcome.events), [None, Some(EffectKind::Delay)]);
@@ -375,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_fault_holds_in_its_time_and_for_whom_it_selects() {
-        let stop = || rule(FaultOn::Operation(Cause::Stop), Effect::Stick(None));
+        let stop = || FaultRule::new(FaultOn::Operation(Cause::Stop), Effect::Stick(None));
         let told = |rules: &Rules, secs| {
             effects(&running().request(&Command::Stop.into(), at(secs), rules).unwrap().events).len()
         };
@@ -403,7 +385,7 @@ mod tests {
     fn odds_are_drawn_anew_for_each_operation() {
         let half = FaultRule {
             probability: Odds::millionths(500_000),
-            ..rule(FaultOn::Operation(Cause::Reboot), Effect::Delay(Span::from_secs(1)))
+            ..FaultRule::new(FaultOn::Operation(Cause::Reboot), Effect::Delay(Span::from_secs(1)))
         };
         let rules = rules([half]);
         let mut machine = running();

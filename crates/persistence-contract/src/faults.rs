@@ -8,7 +8,7 @@ use cloudm_application::ports::{
 };
 use cloudm_domain::{
     Cause, Cluster, Command, Effect, FaultId, FaultOn, FaultRefusal, FaultRule, Incarnation, Machine, MachineEvent,
-    Odds, Outcome, RequestPattern, Rules, Selector, Span,
+    Outcome, RequestPattern, Rules, Span,
 };
 
 use crate::builders::{
@@ -16,19 +16,6 @@ use crate::builders::{
 };
 use crate::race::race;
 use crate::{Fixture, Scene, assert_refused};
-
-fn rule(on: FaultOn, effect: Effect) -> FaultRule {
-    FaultRule {
-        selector: Selector::default(),
-        on,
-        after: 0,
-        times: None,
-        probability: Odds::ALWAYS,
-        effect,
-        active_from: None,
-        active_until: None,
-    }
-}
 
 /// Rules by which nothing takes time, with faults; and their ids.
 pub(crate) fn with(faults: impl IntoIterator<Item = FaultRule>) -> (Rules, Vec<FaultId>) {
@@ -41,17 +28,17 @@ pub(crate) fn with(faults: impl IntoIterator<Item = FaultRule>) -> (Rules, Vec<F
 }
 
 pub(crate) fn refuses(operation: Cause) -> FaultRule {
-    rule(FaultOn::Operation(operation), Effect::Refuse(FaultRefusal { code: "no".into(), status: 500 }))
+    FaultRule::new(FaultOn::Operation(operation), Effect::Refuse(FaultRefusal { code: "no".into(), status: 500 }))
 }
 
 pub(crate) fn loses_replies() -> FaultRule {
     let on = FaultOn::Request(RequestPattern { method: None, path: "/machines".into() });
-    rule(on, Effect::LoseReply)
+    FaultRule::new(on, Effect::LoseReply)
 }
 
 /// Every REBOOT is let pass the first time, and takes a second longer the second time.
 fn reboots() -> FaultRule {
-    let delay = rule(FaultOn::Operation(Cause::Reboot), Effect::Delay(Span::from_secs(1)));
+    let delay = FaultRule::new(FaultOn::Operation(Cause::Reboot), Effect::Delay(Span::from_secs(1)));
     FaultRule { after: 1, times: Some(1), ..delay }
 }
 

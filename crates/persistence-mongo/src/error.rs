@@ -141,6 +141,17 @@ pub(crate) fn is_duplicate(error: &Error) -> bool {
     matches!(code(error), Some(11000 | 11001))
 }
 
+/// Asks for a document to be made or changed, once more where another server made it at the same moment.
+pub(crate) async fn upserted<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
+where
+    F: IntoFuture<Output = Result<T, Error>>,
+{
+    match ask().await {
+        Err(error) if is_duplicate(&error) => ask().await,
+        asked => asked,
+    }
+}
+
 /// Whether a transaction that met this may be tried again from its beginning: it did not happen.
 pub(crate) fn is_transient(error: &Error) -> bool {
     error.contains_label(TRANSIENT_TRANSACTION_ERROR) || is_duplicate(error)

@@ -15,6 +15,7 @@ use mongodb::options::ReturnDocument;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{damaged, id_of, key, number};
+use crate::error::upserted;
 use crate::world::OpenWorld;
 use crate::{collections, counting, sweep};
 
@@ -56,11 +57,11 @@ impl FaultStore for Faults {
             RequestCounted::Drawn => "drawn",
             RequestCounted::Matched => "matched",
         };
-        let counting = async {
-            let after = counters.find_one_and_update(counter, doc! { "$inc": { field: 1_i64 } }).upsert(true);
-            after.return_document(ReturnDocument::After).await
+        let count = || {
+            let more = counters.find_one_and_update(counter.clone(), doc! { "$inc": { field: 1_i64 } });
+            more.upsert(true).return_document(ReturnDocument::After)
         };
-        let after = self.0.base().ask(counting).await?.ok_or_else(|| damaged("a count", "there is none"))?;
+        let after = self.0.base().ask(upserted(count)).await?.ok_or_else(|| damaged("a count", "there is none"))?;
         let counted = match counted {
             RequestCounted::Drawn => after.drawn,
             RequestCounted::Matched => after.matched,

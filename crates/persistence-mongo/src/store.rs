@@ -14,7 +14,6 @@ use cloudm_domain::{Incarnation, WorldName};
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, doc};
 use mongodb::error::Error;
-use mongodb::options::ReturnDocument;
 use mongodb::{Collection, Database};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -24,7 +23,7 @@ use tokio::time::timeout;
 use crate::clock::DatabaseClock;
 use crate::connect::connect;
 use crate::document::world_id;
-use crate::error::{OpenError, is_duplicate};
+use crate::error::{OpenError, upserted};
 use crate::feed::Feed;
 use crate::fork::Copying;
 use crate::parts::{self, Reading};
@@ -137,16 +136,13 @@ async fn wall(time: Time, database: &Database) -> Result<(Arc<dyn WallClock>, Op
 async fn page_token_key(database: &Database, entropy: &dyn Entropy) -> Result<[u8; 32], OpenError> {
     let settings: Collection<Document> = database.collection(collections::SETTINGS);
     let made = Binary { subtype: BinarySubtype::Generic, bytes: [entropy.bytes(), entropy.bytes()].concat() };
-    let ensure = || {
+    let by_name = || doc! { "_id": PAGE_TOKEN_KEY };
+    upserted(|| {
         let keep = doc! { "$setOnInsert": { "value": made.clone() } };
-        let ensure = settings.find_one_and_update(doc! { "_id": PAGE_TOKEN_KEY }, keep);
-        ensure.upsert(true).return_document(ReturnDocument::After)
-    };
-    let kept = match ensure().await {
-        // Another server made it at the same moment.
-        Err(error) if is_duplicate(&error) => ensure().await,
-        kept => kept,
-    }?;
+        settings.update_one(by_name(), keep).upsert(true)
+    })
+    .await?;
+    let kept = settings.find_one(by_name()).await?;
     let kept = kept.and_then(|kept| kept.get_binary_generic("value").ok()?.as_slice().try_into().ok());
     kept.ok_or_else(|| OpenError::Failed("the key of page tokens in `settings` cannot be read".into()))
 }

@@ -142,10 +142,14 @@ impl MachineCommands {
         (write, down): (MachineWrite, Box<StruckDown>),
         dry_run: bool,
     ) -> Result<(), Stop> {
-        let written = if dry_run { Ok(()) } else { self.machines.commit(write.into()).await };
-        match written {
-            Ok(()) => Err(Error::StruckDown(down).into()),
-            Err(CommitError::Conflict | CommitError::IdUsed | CommitError::NoCluster) => Ok(()),
+        if dry_run || self.tell(write).await? { Err(Error::StruckDown(down).into()) } else { Ok(()) }
+    }
+
+    /// Writes that the world refused something; says no where something changed meanwhile, and it is to be decided anew.
+    pub(super) async fn tell(&self, refusal: MachineWrite) -> Result<bool, Stop> {
+        match self.machines.commit(refusal.into()).await {
+            Ok(()) => Ok(true),
+            Err(CommitError::Conflict | CommitError::IdUsed | CommitError::NoCluster) => Ok(false),
             Err(error) => Err(Stop::from_commit(error)),
         }
     }

@@ -6,7 +6,7 @@ use super::MachineCommands;
 use crate::capacity::held;
 use crate::error::Error;
 use crate::idempotency::Stop;
-use crate::ports::{CommitError, MachineWrite, WorldView};
+use crate::ports::{MachineWrite, WorldView};
 
 /// What a pool without a place left comes to.
 fn full(cluster: &Cluster, machine_type: Code) -> Error {
@@ -42,11 +42,7 @@ impl MachineCommands {
             return Ok(None);
         }
         let Some((asked, refusal)) = write.and_then(|write| refused(&write, view)) else { return Ok(None) };
-        match self.machines.commit(refusal.into()).await {
-            Ok(()) => Ok(Some(full(cluster, asked.machine_type))),
-            Err(CommitError::Conflict | CommitError::IdUsed) => Ok(None),
-            Err(error) => Err(Stop::from_commit(error)),
-        }
+        Ok(self.tell(refusal).await?.then(|| full(cluster, asked.machine_type)))
     }
 
     /// Fails where there is no place for what these events ask; for a dry run, which takes none.
@@ -75,7 +71,7 @@ mod tests {
     use super::*;
     use crate::fixtures;
     use crate::machines::{CreateMachine, ImportMachines, MachineView, NewMachineRequest, OperateMachine};
-    use crate::ports::{MachineCount, MockClusterStore, MockMachineStore, PlacedMachine};
+    use crate::ports::{CommitError, MachineCount, MockClusterStore, MockMachineStore, PlacedMachine};
     use crate::writing::{Reply, Writing};
     use cloudm_domain::{Cause, Change, Command, MachineState, Preset, Protection, Tags};
 

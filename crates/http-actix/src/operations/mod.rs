@@ -24,6 +24,7 @@ pub(crate) use cancel::cancel_operation;
 pub(crate) use create::create_operation;
 pub(crate) use get::get_operation;
 pub(crate) use list::list_operations;
+pub(crate) use request::check_name;
 pub(crate) use results::list_operation_results;
 pub(crate) use selector::SelectorBody;
 pub(crate) use wait::wait_for_operation;

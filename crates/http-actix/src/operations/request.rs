@@ -200,13 +200,19 @@ impl NewOperationBody {
             return Err(Problem::at(codes::Code::InvalidValue, "/count", detail));
         }
         let NewTemplateBody { name, cluster_name, tags, machine_type, start, protection } = template;
-        if count > 1 && !name.has_number() {
-            let detail = format!("needs {}, which stands for the number of each machine", NameTemplate::NUMBER);
-            return Err(Problem::at(codes::Code::InvalidName, "/template/name", detail));
-        }
+        check_name(&name, count, "/template/name")?;
         let protection = protection.0.into();
         Ok(FleetRequest::Create(NewFleet { count, name, cluster_name, tags, machine_type, start, protection }))
     }
+}
+
+/// Refuses a template that makes one name for more than one machine.
+pub(crate) fn check_name(name: &NameTemplate, count: u32, pointer: &str) -> Result<(), Problem> {
+    if count <= 1 || name.has_number() {
+        return Ok(());
+    }
+    let detail = format!("needs {}, which stands for the number of each machine", NameTemplate::NUMBER);
+    Err(Problem::at(codes::Code::InvalidName, pointer, detail))
 }
 
 fn missing(pointer: &str) -> Problem {

@@ -8,9 +8,11 @@ use cloudm_domain::{
     NewMachine, Outcome, PoolSizes, Rules, Seed, Timeline, WorldName, WorldRefusal,
 };
 
+use crate::capacity::check_pool;
 use crate::clusters::check_region;
 use crate::error::{Error, ScenarioPart};
-use crate::machines::{check_machine_type, machine_type};
+use crate::faults::check_codes;
+use crate::machines::machine_type;
 use crate::ports::{Asked, Origin, Scenario, ScenarioCluster, ScenarioMachines, World};
 
 /// A world that is ready to be loaded.
@@ -61,10 +63,7 @@ fn rules(scenario: &Scenario, catalogue: &Catalogue) -> Result<Rules, Error> {
         if number >= Faults::MAX_AT_ONCE {
             return Err(at(part, Error::TooManyFaults));
         }
-        let selector = &rule.selector;
-        selector.regions.iter().try_for_each(|code| check_region(catalogue, code)).map_err(|why| at(part, why))?;
-        let types = &selector.machine_types;
-        types.iter().try_for_each(|code| check_machine_type(catalogue, code)).map_err(|why| at(part, why))?;
+        check_codes(rule, catalogue).map_err(|why| at(part, why))?;
         rule.check(scenario.start).map_err(|why| at(part, why.into()))?;
         rules.faults.push(rule.clone(), scenario.start, scenario.seed);
     }
@@ -73,8 +72,7 @@ fn rules(scenario: &Scenario, catalogue: &Catalogue) -> Result<Rules, Error> {
 
 fn capacity(scenario: &Scenario, catalogue: &Catalogue) -> Result<(), Error> {
     for (number, pool) in scenario.capacity.pools().iter().enumerate() {
-        let known =
-            check_region(catalogue, &pool.region_code).and_then(|()| check_machine_type(catalogue, &pool.machine_type));
+        let known = check_pool(catalogue, &pool.region_code, &pool.machine_type);
         known.map_err(|why| at(ScenarioPart::Pool(number), why))?;
     }
     Ok(())
@@ -154,9 +152,6 @@ impl<'a> Making<'a> {
         self.asked = self.asked.saturating_add(group.count);
         if self.asked > Scenario::MAX_MACHINES {
             return Err(Error::TooManyMachines);
-        }
-        if group.count > 1 && !group.name.has_number() {
-            return Err(Error::NameTaken);
         }
         for number in 0..group.count {
             let name = group.name.name(number.saturating_add(1)).map_err(Error::InvalidTemplate)?;

@@ -58,7 +58,7 @@ fn faults_go_with_it_and_have_to_make_sense() {
         parts[0] = Part::World(Box::new(world), view.now);
         written(parts)
     };
-    let stuck = fixtures::fault(FaultOn::State(MachineState::Starting), Effect::Stick(None));
+    let stuck = FaultRule::new(FaultOn::State(MachineState::Starting), Effect::Stick(None));
     let (head, _) = check(Cursor::new(with(&stuck))).unwrap();
     assert_eq!(head.faults.iter().map(|fault| &fault.rule).collect::<Vec<_>>(), [&stuck]);
     let never = FaultRule { times: Some(0), ..stuck };

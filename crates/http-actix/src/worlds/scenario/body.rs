@@ -12,9 +12,9 @@ use crate::behaviour::{self, BehaviourBody};
 use crate::body::{Fields, Object, not_null, parsed};
 use crate::capacity::NewCapacityBody;
 use crate::clusters::NewClusterBody;
-use crate::codes;
 use crate::faults::{NewFaultBody, shown_rule};
 use crate::machines::{ProtectionBody, TagText};
+use crate::operations::check_name;
 use crate::problem::Problem;
 
 /// A whole world: how it begins, and what is in it then. What is absent is chosen.
@@ -153,10 +153,7 @@ fn fault((number, Object(body)): (usize, Object<NewFaultBody>)) -> Result<FaultR
 
 fn machines((number, Object(body)): (usize, Object<ScenarioMachinesBody>)) -> Result<ScenarioMachines, Problem> {
     let ScenarioMachinesBody { name, count: Count(count), cluster_name, machine_type, tags, start, protection } = body;
-    if count > 1 && !name.has_number() {
-        let detail = format!("needs {}, which stands for the number of each machine", NameTemplate::NUMBER);
-        return Err(Problem::at(codes::Code::InvalidName, format!("/machines/{number}/name"), detail));
-    }
+    check_name(&name, count, &format!("/machines/{number}/name"))?;
     let protection = protection.0.into();
     Ok(ScenarioMachines { name, count, cluster_name, machine_type, tags, start, protection })
 }
