@@ -23,7 +23,14 @@ SCENARIOS = pathlib.Path(__file__).parent.parent / "scenarios"
 PROGRAMS = {"controller": Controller, "naive": Naive}
 
 # How many machines are wanted in each scenario, for how many hours.
-WANTED = {"capacity-crunch": (12, 3), "flaky-boot": (12, 8), "throttled-api": (12, 2), "calm": (12, 2)}
+WANTED = {
+    "capacity-crunch": (12, 3),
+    "region-outage": (12, 2),
+    "spot-storm": (12, 2),
+    "flaky-boot": (12, 8),
+    "throttled-api": (12, 2),
+    "calm": (12, 2),
+}
 
 
 def score(client, scenario, program, wanted, hours):

@@ -17,6 +17,12 @@ LONGEST_WAIT = 300  # up to this.
 # The states of machines that are RUNNING or on their way to it.
 GOOD = {"RUNNING", "PROVISIONING", "STARTING", "RESUMING", "REBOOTING", "REPAIRING", "MIGRATING"}
 
+# What says that machines are to be made elsewhere, or later.
+NO_ROOM = {"insufficient_capacity", "region_outage"}
+
+# What is going to be done to machines that are to be replaced before.
+LEAVING = {"SPOT_TERMINATION", "MAINTENANCE_STOP"}
+
 
 class Problem(Exception):
     """A refusal: its code (RFC 9457) and, where the server says one, after how many seconds to ask again."""
@@ -135,14 +141,30 @@ class Controller:
             self.quiet_until = now + problem.retry_after
 
     def mend(self, now):
-        good = 0
+        good, leaving = [], []
         for machine in self.cloud.machines():
             if broken(machine):
-                self.cloud.terminate(machine, key=f"terminate-{machine['id']}-{machine['version']}", force=True)
+                self.end(machine, force=True)
             elif machine["state"] in GOOD:
-                good += 1
-        while good < self.wanted and self.make(now):
-            good += 1
+                (leaving if is_leaving(machine) else good).append(machine)
+        good.sort(key=lambda machine: machine["state"] != "RUNNING")
+        for machine in good[self.wanted :]:
+            self.end(machine)
+        if sum(machine["state"] == "RUNNING" for machine in good) >= self.wanted:
+            # Others are there in their place.
+            for machine in leaving:
+                self.end(machine)
+        missing = self.wanted - len(good)
+        while missing > 0 and self.make(now):
+            missing -= 1
+
+    def end(self, machine, force=False):
+        """Ends a machine, unless its region is out: then the next look asks again."""
+        try:
+            self.cloud.terminate(machine, key=f"terminate-{machine['id']}-{machine['version']}", force=force)
+        except Problem as problem:
+            if problem.code != "region_outage":
+                raise
 
     def make(self, now):
         """Makes one machine in the first cluster with room; says whether there was one. Until then its name stays."""
@@ -153,7 +175,7 @@ class Controller:
             try:
                 self.cloud.create(name, place.cluster, key=f"create-{place.cluster}-{name}")
             except Problem as problem:
-                if problem.code != "insufficient_capacity":
+                if problem.code not in NO_ROOM:
                     raise
                 place.refused(now, problem.retry_after)
                 continue
@@ -167,6 +189,11 @@ def broken(machine):
     """Whether to replace it: it failed, or is stuck, that is in an active state which has no end."""
     stuck = "transition" in machine and "due_at" not in machine["transition"]
     return stuck or machine["state"] == "FAILED"
+
+
+def is_leaving(machine):
+    """Whether it was told that it is going to be taken away."""
+    return any(event["kind"] in LEAVING for event in machine.get("scheduled_events", []))
 
 
 def run(client, control, program, hours):

@@ -26,6 +26,7 @@ use crate::operations::{
 use crate::paging::PageTokens;
 use crate::ports::{Runner, WorldPorts, WorldStore, WorldView};
 use crate::records::Records;
+use crate::schedule::{GetSchedule, SetSchedule};
 use crate::scorecard::GetScorecard;
 use crate::settler::Settler;
 use crate::stats::GetStats;
@@ -101,6 +102,10 @@ pub struct Cloud {
     pub get_capacity: GetCapacity,
     /// Changes what it has room for.
     pub set_capacity: SetCapacity,
+    /// Reads the schedule.
+    pub get_schedule: GetSchedule,
+    /// Changes the schedule.
+    pub set_schedule: SetSchedule,
     /// Reads the faults.
     pub get_faults: GetFaults,
     /// Changes them.
@@ -185,6 +190,12 @@ impl Cloud {
                 get: get_capacity.clone(),
             },
             get_capacity,
+            get_schedule: GetSchedule { world: world.clone() },
+            set_schedule: SetSchedule {
+                records: records.clone(),
+                catalogue: catalogue.clone(),
+                answers: answers.clone(),
+            },
             get_faults: GetFaults { world: world.clone(), faults: faults.clone(), settler: settler.clone() },
             set_faults: SetFaults { records: records.clone(), catalogue: catalogue.clone(), answers: answers.clone() },
             strike_request: StrikeRequest { world: world.clone(), faults },

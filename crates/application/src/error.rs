@@ -1,8 +1,8 @@
 //! Why a use case was not carried out.
 
 use cloudm_domain::{
-    Code, FleetState, Instant, InvalidBehaviour, InvalidCapacity, InvalidFault, InvalidText, MachineState, Name,
-    Refusal, StruckDown, TooManySteps,
+    Code, FleetState, Instant, InvalidBehaviour, InvalidCapacity, InvalidFault, InvalidSchedule, InvalidText,
+    MachineState, Name, Refusal, StruckDown, TooManySteps,
 };
 
 use crate::ports::StoreError;
@@ -45,8 +45,8 @@ pub enum Error {
         /// The machine type.
         machine_type: Code,
     },
-    /// A fault refused it.
-    #[error("a fault of the world refuses it")]
+    /// A fault refused it, or its region is out.
+    #[error("{0}")]
     StruckDown(Box<StruckDown>),
     /// No fault has this id, or it was removed.
     #[error("no fault has this id")]
@@ -57,6 +57,18 @@ pub enum Error {
     /// The world has as many faults as it may.
     #[error("the world has no room for another fault")]
     TooManyFaults,
+    /// The schedule has no entry with this id.
+    #[error("the schedule has no entry with this id")]
+    NoSuchScheduleEntry,
+    /// The entry of the schedule makes no sense.
+    #[error(transparent)]
+    InvalidSchedule(#[from] InvalidSchedule),
+    /// Machines were told of the entry of the schedule, and it comes to pass.
+    #[error("machines were told of it at {at}")]
+    Announced {
+        /// When.
+        at: Instant,
+    },
     /// A scenario makes no sense.
     #[error("a part of the scenario makes no sense: {why}")]
     InvalidScenario {
@@ -201,6 +213,8 @@ pub enum ScenarioPart {
     Pool(usize),
     /// A fault.
     Fault(usize),
+    /// An entry of the schedule.
+    Schedule(usize),
     /// A cluster.
     Cluster(usize),
     /// Machines that are alike.

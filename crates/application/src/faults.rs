@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cloudm_domain::{Catalogue, Effect, Fault, FaultId, FaultOn, FaultRule, Faults, Instant, Rules};
+use cloudm_domain::{Catalogue, Effect, Fault, FaultId, FaultOn, FaultRule, Faults, Instant, Rules, Selector};
 
 use crate::clusters::check_region;
 use crate::error::Error;
@@ -99,7 +99,7 @@ impl SetFaults {
     }
 
     async fn add(&self, rule: &FaultRule, writing: &Writing<FaultView>) -> Result<FaultView, Stop> {
-        check_codes(rule, &self.catalogue)?;
+        check_selector(&rule.selector, &self.catalogue)?;
         let decide = |view: &WorldView, attempt| added((view, attempt), rule, writing);
         if writing.dry_run {
             return Ok(decide(&self.records.read().await?, 0)?.1);
@@ -142,10 +142,10 @@ impl SetFaults {
     }
 }
 
-/// Fails where a fault selects by a region or a machine type that the catalogue does not have.
-pub(crate) fn check_codes(rule: &FaultRule, catalogue: &Catalogue) -> Result<(), Error> {
-    rule.selector.regions.iter().try_for_each(|code| check_region(catalogue, code))?;
-    rule.selector.machine_types.iter().try_for_each(|code| check_machine_type(catalogue, code))
+/// Fails where machines are selected by a region or a machine type that the catalogue does not have.
+pub(crate) fn check_selector(selector: &Selector, catalogue: &Catalogue) -> Result<(), Error> {
+    selector.regions.iter().try_for_each(|code| check_region(catalogue, code))?;
+    selector.machine_types.iter().try_for_each(|code| check_machine_type(catalogue, code))
 }
 
 /// The change that adds a fault, with the answer to keep, and the fault.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cloudm_domain::{
     Capacity, Cause, Cluster, ClusterId, Effect, FaultOn, FaultRefusal, FaultRule, FleetProgress, FleetState,
     Incarnation, Instant, Machine, MachineId, NewMachine, OperationId, Outcome, Pool, Preset, Protection, Rate, Rules,
-    Seed, Tags, WorldName,
+    Seed, StruckDown, Tags, WorldName,
 };
 
 use crate::idempotency::Answers;
@@ -74,6 +74,11 @@ pub(crate) fn world_with(faults: Vec<FaultRule>, preset: Preset, after: &'static
 /// One that refuses an operation.
 pub(crate) fn refusing(operation: Cause) -> FaultRule {
     FaultRule::new(FaultOn::Operation(operation), Effect::Refuse(FaultRefusal { code: "no".into(), status: 500 }))
+}
+
+/// Whether it is what [`refusing`] comes to.
+pub(crate) fn is_refused(down: &StruckDown) -> bool {
+    matches!(down, StruckDown::Fault { refusal, .. } if refusal.code == "no" && refusal.status == 500)
 }
 
 /// The port of a world of this preset, so long after its start.

@@ -4,7 +4,7 @@
 //! attempt. Whoever asks, whenever, in whatever order, gets the same numbers; so the interleaving of requests to
 //! different machines cannot change what happens to one.
 
-use crate::id::{FaultId, MachineId};
+use crate::id::{FaultId, MachineId, ScheduleId};
 use crate::seed::Seed;
 
 /// What a draw is for. Draws of different purposes share nothing.
@@ -14,6 +14,8 @@ pub enum Purpose {
     NextStep,
     /// Whether a fault matches.
     Fault(FaultId),
+    /// When an entry of the schedule reaches a machine that it told.
+    Schedule(ScheduleId),
 }
 
 /// The name of a draw within a world.
@@ -55,6 +57,11 @@ impl Draws {
             Purpose::Fault(fault) => {
                 text[16] = 2;
                 text[21..].copy_from_slice(fault.as_bytes());
+                &text[..]
+            }
+            Purpose::Schedule(entry) => {
+                text[16] = 3;
+                text[21..].copy_from_slice(entry.as_bytes());
                 &text[..]
             }
         };

@@ -8,6 +8,7 @@ use crate::id::{ClusterId, FaultId, MachineId};
 use crate::lifecycle::{Cause, MachineState};
 use crate::machine::{InProgress, InvalidMachine, Machine, MachineData, Protection, Reason, Step, StepKind};
 use crate::name::{Code, Name, Tags};
+use crate::schedule::ScheduledEvent;
 use crate::time::Instant;
 
 /// One fact that happened to a machine. (machine, version) names it.
@@ -64,6 +65,16 @@ pub enum Change {
         /// What it does; nothing where it let the match pass.
         effect: Option<EffectKind>,
     },
+    /// It was told what is going to be done to it.
+    Announced(ScheduledEvent),
+    /// What it was told came due. Where it is in a state in which it is done, the next event is that of the state that it
+    /// enters by it.
+    CameDue {
+        /// What it was told.
+        event: ScheduledEvent,
+        /// What happens next in place of what was to; nothing where that stays.
+        next: Option<Step>,
+    },
 }
 
 crate::lifecycle::codes! {
@@ -73,6 +84,8 @@ crate::lifecycle::codes! {
         InsufficientCapacity = 1 "INSUFFICIENT_CAPACITY",
         /// A fault made it so.
         Fault = 2 "FAULT",
+        /// The machine's region is out.
+        RegionOutage = 3 "REGION_OUTAGE",
     }
 }
 
@@ -129,6 +142,10 @@ crate::lifecycle::codes! {
         Refused = 5 "REFUSED",
         /// A fault matched what happens to it.
         FaultMatched = 6 "FAULT_MATCHED",
+        /// It was told what is going to be done to it.
+        Announced = 7 "ANNOUNCED",
+        /// What it was told came due.
+        CameDue = 8 "CAME_DUE",
     }
 }
 
@@ -142,6 +159,8 @@ impl Change {
             Self::Entered(_) => EventKind::StateEntered,
             Self::Refused { .. } | Self::CreationRefused { .. } => EventKind::Refused,
             Self::FaultMatched { .. } => EventKind::FaultMatched,
+            Self::Announced(_) => EventKind::Announced,
+            Self::CameDue { .. } => EventKind::CameDue,
         }
     }
 
@@ -244,6 +263,7 @@ fn begin(event: &MachineEvent) -> Result<Machine, FoldError> {
         ordinal: 1,
         attempt: 0,
         faults: Vec::new(),
+        scheduled: Vec::new(),
         version: 1,
         created_at: event.at,
         updated_at: event.at,
@@ -289,6 +309,11 @@ impl MachineData {
             Change::Created(_) | Change::CreationRefused { .. } => {}
             Change::Refused { .. } => self.attempt = self.attempt.saturating_add(1),
             Change::FaultMatched { fault, .. } => self.count_match(*fault),
+            Change::Announced(event) => self.scheduled.push(*event),
+            Change::CameDue { event, next } => {
+                self.scheduled.retain(|told| told.entry != event.entry);
+                self.next = next.or(self.next);
+            }
             Change::Edited { name, tags, protection } => {
                 name.clone_into_place(&mut self.name);
                 tags.clone_into_place(&mut self.tags);
@@ -318,6 +343,9 @@ impl MachineData {
             to: entered.to,
             machine_type: entered.machine_type.clone(),
         });
+        if entered.state == MachineState::Terminating || entered.state == MachineState::Terminated {
+            self.scheduled.clear();
+        }
         self.state = entered.state;
         self.state_changed_at = at;
         self.next = entered.next;

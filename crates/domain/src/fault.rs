@@ -254,7 +254,7 @@ impl FaultRule {
 
     fn check_operation(&self, cause: Cause) -> Result<(), InvalidFault> {
         let rows = || TRANSITIONS.iter().filter(move |row| row.cause == cause);
-        if matches!(cause, Cause::Failure | Cause::Repair | Cause::Migration) {
+        if cause.is_of_the_world() {
             return wrong(FaultField::On, &format!("{cause} is not asked by anybody"));
         }
         let kind = self.effect.kind();
@@ -356,7 +356,7 @@ impl Fault {
     /// The refusal of what it strikes, where it refuses it.
     pub(crate) fn strikes_down(&self) -> Option<Box<StruckDown>> {
         match &self.rule.effect {
-            Effect::Refuse(refusal) => Some(Box::new(StruckDown { fault: self.id, refusal: refusal.clone() })),
+            Effect::Refuse(refusal) => Some(Box::new(StruckDown::Fault { fault: self.id, refusal: refusal.clone() })),
             _ => None,
         }
     }

@@ -96,6 +96,8 @@ crate::lifecycle::codes! {
         InsufficientCapacity = 20 "INSUFFICIENT_CAPACITY",
         /// A fault refused it.
         StruckDown = 21 "FAULT",
+        /// Its region is out.
+        RegionOutage = 22 "REGION_OUTAGE",
         /// Of the operation itself: machines were made in the cluster meanwhile, which stays.
         ClusterNotEmpty = 19 "CLUSTER_NOT_EMPTY",
     }

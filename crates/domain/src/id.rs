@@ -90,6 +90,10 @@ id! {
     FaultId
 }
 id! {
+    /// Names one entry of a schedule.
+    ScheduleId
+}
+id! {
     /// Names one life of a world: what a world's name points to until a reset, an import or a delete.
     Incarnation
 }
@@ -149,6 +153,13 @@ impl FaultId {
     /// The id of the fault of this number in a world, counted from 0, that holds from this instant.
     pub fn of(seed: Seed, number: u32, from: Instant) -> Self {
         Self(derive("fault id", seed, &[0; 12], "", from, number))
+    }
+}
+
+impl ScheduleId {
+    /// The `k`-th id of an entry that holds from this instant.
+    pub fn of(seed: Seed, k: u32, from: Instant) -> Self {
+        Self(derive("schedule id", seed, &[0; 12], "", from, k))
     }
 }
 

@@ -116,6 +116,7 @@ mod name;
 mod preset;
 mod request;
 mod rules;
+mod schedule;
 mod scorecard;
 mod seed;
 mod selector;
@@ -135,7 +136,7 @@ pub use fault::{
     Effect, EffectKind, Fault, FaultField, FaultOn, FaultRefusal, FaultRule, InvalidFault, RequestPattern,
 };
 pub use fleet::{FleetKind, FleetOutcome, FleetProgress, FleetState};
-pub use id::{ClusterId, FaultId, IdBytes, Incarnation, InvalidId, MachineId, OperationId};
+pub use id::{ClusterId, FaultId, IdBytes, Incarnation, InvalidId, MachineId, OperationId, ScheduleId};
 pub use lifecycle::{
     ALREADY_SO, Cause, MachineState, Operation, TRANSITIONS, Transition, UnknownCode, When, already_so,
     operations_from, transition,
@@ -148,6 +149,9 @@ pub use name::{Code, InvalidTags, InvalidText, Name, NameTemplate, Tag, Tags, Wo
 pub use preset::Preset;
 pub use request::{Command, Edit, Refusal, Request};
 pub use rules::{NotLater, Rules, Timeline};
+pub use schedule::{
+    InvalidSchedule, Schedule, ScheduleEntry, ScheduleField, ScheduleKind, ScheduleRule, ScheduledEvent,
+};
 pub use scorecard::{Asked, Latency, ScoreKeeper, Scorecard, Shortage};
 pub use seed::{InvalidSeed, Seed};
 pub use selector::{ClusterRef, InvalidOrder, InvalidSelector, NamePattern, Order, OrderKey, Selector, SelectorField};

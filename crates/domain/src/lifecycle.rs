@@ -143,6 +143,31 @@ codes! {
         Repair = 10 "REPAIR",
         /// The world: the machine is moved.
         Migration = 11 "MIGRATION",
+        /// The world: the machine's place is taken back.
+        Preemption = 12 "PREEMPTION",
+        /// The world: the machine's host is maintained.
+        Maintenance = 13 "MAINTENANCE",
+        /// The world: the machine's region is out.
+        Outage = 14 "OUTAGE",
+    }
+}
+
+impl Cause {
+    /// Whether nobody asks for it: it happens to a machine.
+    pub const fn is_of_the_world(self) -> bool {
+        match self {
+            Self::Start
+            | Self::Stop
+            | Self::Reboot
+            | Self::Suspend
+            | Self::Resume
+            | Self::Resize
+            | Self::Terminate
+            | Self::Create => false,
+            Self::Failure | Self::Repair | Self::Migration | Self::Preemption | Self::Maintenance | Self::Outage => {
+                true
+            }
+        }
     }
 }
 
@@ -274,6 +299,42 @@ pub const TRANSITIONS: &[Transition] = &[
     ),
     row(Cause::Repair, When::Always, &[S::Failed], &[S::Repairing], S::Running),
     row(Cause::Migration, When::Always, &[S::Running], &[S::Migrating], S::Running),
+    row(
+        Cause::Preemption,
+        When::Always,
+        &[
+            S::Provisioning,
+            S::Starting,
+            S::Running,
+            S::Suspending,
+            S::Suspended,
+            S::Resuming,
+            S::Rebooting,
+            S::Failed,
+            S::Repairing,
+            S::Migrating,
+        ],
+        &[S::Terminating],
+        S::Terminated,
+    ),
+    row(Cause::Maintenance, When::Always, &[S::Running], &[S::Stopping], S::Stopped),
+    row(
+        Cause::Outage,
+        When::Always,
+        &[
+            S::Provisioning,
+            S::Starting,
+            S::Resuming,
+            S::Rebooting,
+            S::Suspending,
+            S::Updating,
+            S::Repairing,
+            S::Migrating,
+            S::Running,
+        ],
+        &[],
+        S::Failed,
+    ),
 ];
 
 /// The states in which an operation finds its work done or under way: it succeeds and nothing changes.

@@ -9,7 +9,8 @@ use crate::id::{ClusterId, MachineId};
 use crate::lifecycle::{Cause, MachineState, Operation};
 use crate::name::{Code, Name, Tags};
 use crate::rules::Rules;
-use crate::strike::{FaultCount, StruckDown};
+use crate::schedule::ScheduledEvent;
+use crate::strike::{FaultCount, Struck, StruckDown};
 use crate::time::Instant;
 
 /// Operations that a machine refuses, forced or not, until its protection is taken away.
@@ -97,6 +98,12 @@ crate::lifecycle::codes! {
         Repaired = 4 "REPAIRED",
         /// The world is moving it.
         Migrated = 5 "MIGRATED",
+        /// The world has taken its place back.
+        Preempted = 6 "PREEMPTED",
+        /// The world maintains its host.
+        Maintained = 7 "MAINTENANCE",
+        /// Its region is out.
+        RegionOutage = 8 "REGION_OUTAGE",
     }
 }
 
@@ -109,6 +116,9 @@ impl Reason {
             Self::UnderRepair => "The machine is being repaired after a failure.",
             Self::Repaired => "The machine was repaired after a failure.",
             Self::Migrated => "The machine was moved to another host.",
+            Self::Preempted => "The machine was terminated because its place was taken back.",
+            Self::Maintained => "The machine was stopped because its host was maintained.",
+            Self::RegionOutage => "The machine failed because its region was out.",
         }
     }
 }
@@ -151,6 +161,9 @@ pub struct MachineData {
     /// How often faults have matched it.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub faults: Vec<FaultCount>,
+    /// What it was told is going to be done to it; nothing once it ends.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub scheduled: Vec<ScheduledEvent>,
     /// How many events it has had.
     pub version: u64,
     /// When it was created.
@@ -209,7 +222,9 @@ impl MachineData {
         } else if self.next.is_some_and(|step| step.at < self.state_changed_at) {
             "its next step comes after its state"
         } else if self.ordinal == 0 || self.version < self.least_version() {
-            "each state it entered, each refusal and each match was an event, its creation the first"
+            "each state it entered, each refusal, each match and each announcement was an event, its creation the first"
+        } else if !self.scheduled.is_empty() && !self.may_be_told() {
+            "nothing is scheduled for a machine that ends"
         } else if self.created_at > self.state_changed_at || self.state_changed_at > self.updated_at {
             "its instants are in order"
         } else {
@@ -221,7 +236,24 @@ impl MachineData {
     /// The least number of events that it can have had.
     fn least_version(&self) -> u64 {
         let matches = self.faults.iter().map(|count| u64::from(count.matches));
-        u64::from(self.ordinal) + u64::from(self.attempt) + matches.sum::<u64>()
+        u64::from(self.ordinal) + u64::from(self.attempt) + matches.sum::<u64>() + self.scheduled.len() as u64
+    }
+
+    /// Whether anything is scheduled for it: not once it ends.
+    pub(crate) const fn may_be_told(&self) -> bool {
+        !matches!(self.state, MachineState::Terminating | MachineState::Terminated)
+    }
+
+    /// What was told and comes due first.
+    pub(crate) fn next_scheduled(&self) -> Option<&ScheduledEvent> {
+        self.scheduled.iter().min_by_key(|event| event.at)
+    }
+
+    /// When something happens to it next, or it is forgotten, as far as that is known now.
+    pub fn wakes_at(&self) -> Option<Instant> {
+        let own = self.next.map(|step| step.at);
+        let scheduled = self.next_scheduled().map(|event| event.at);
+        own.into_iter().chain(scheduled).min()
     }
 
     fn may_do(&self, kind: StepKind) -> bool {
@@ -262,7 +294,7 @@ pub struct Outcome {
     pub events: Vec<MachineEvent>,
     /// Whether the command itself changed anything; false where it found its work done.
     pub changed: bool,
-    /// The fault that refused the command, of which the events tell: they are to be kept all the same.
+    /// What refused the command, where the world did; the events tell, and are to be kept all the same.
     pub struck_down: Option<Box<StruckDown>>,
 }
 
@@ -272,9 +304,9 @@ impl Machine {
         Self::create_in(new, None, now, rules)
     }
 
-    /// As [`Machine::create`], in a cluster that faults may select by its region or its name.
+    /// As [`Machine::create`], in a cluster that faults and outages may select by its region or its name.
     ///
-    /// Where a fault refuses it, the machine of the outcome never was, and the events are all that is left of it.
+    /// Where one of them refuses it, the machine of the outcome never was, and the events are all that is left of it.
     pub fn create_in(new: NewMachine, cluster: Option<&Cluster>, now: Instant, rules: &Rules) -> Outcome {
         let mut data = MachineData {
             id: new.id,
@@ -297,21 +329,24 @@ impl Machine {
             ordinal: 1,
             attempt: 0,
             faults: Vec::new(),
+            scheduled: Vec::new(),
             version: 1,
             created_at: now,
             updated_at: now,
         };
-        let struck = data.draw_first(cluster, rules);
+        let outage = rules.outage(cluster, now);
+        let struck = if outage.is_some() { Struck::default() } else { data.draw_first(cluster, rules) };
         let mut created = MachineEvent { machine: data.id, version: 1, at: now, change: Change::created(&data) };
-        let struck_down = struck.by.and_then(Fault::strikes_down);
+        let why = if outage.is_some() { WorldRefusal::RegionOutage } else { WorldRefusal::Fault };
+        let struck_down = outage.or_else(|| struck.by.and_then(Fault::strikes_down));
         if struck_down.is_some() {
-            created = created.refused(WorldRefusal::Fault).unwrap_or(created);
+            created = created.refused(why).unwrap_or(created);
         }
         let mut machine = Self(data);
         let mut events = vec![created];
         events.extend(struck.told.into_iter().map(|change| machine.happen(now, change)));
         if struck_down.is_none() {
-            let settled = machine.settle(now, rules);
+            let settled = machine.settle_in(cluster, now, rules);
             events.extend(settled.events);
             machine = settled.machine;
         }

@@ -155,9 +155,9 @@ impl Machine {
         self.request_in(request, None, now, rules)
     }
 
-    /// As [`Machine::request`], for a machine of a cluster that faults may select by its region or its name.
+    /// As [`Machine::request`], for a machine of a cluster that faults and schedules may select by its region or its name.
     ///
-    /// A fault may refuse what would be possible otherwise; then [`Outcome::struck_down`] says so.
+    /// A fault or an outage may refuse what would be possible otherwise; then [`Outcome::struck_down`] says so.
     ///
     /// # Errors
     /// When the operation is not possible now.
@@ -174,9 +174,15 @@ impl Machine {
     /// Lets the world refuse what was asked of it. It stays in its state, with what is due there.
     ///
     /// `changed` of the outcome is true: its next draw is another one.
-    pub fn refuse(self, cause: Cause, why: WorldRefusal, now: Instant, rules: &Rules) -> Outcome {
+    pub fn refuse(
+        self,
+        (cause, why): (Cause, WorldRefusal),
+        cluster: Option<&Cluster>,
+        now: Instant,
+        rules: &Rules,
+    ) -> Outcome {
         let now = now.max(self.updated_at);
-        let Outcome { mut machine, mut events, .. } = self.settle(now, rules);
+        let Outcome { mut machine, mut events, .. } = self.settle_in(cluster, now, rules);
         events.push(machine.happen(now, Change::Refused { cause, why }));
         Outcome { machine, events, changed: true, struck_down: None }
     }
@@ -189,7 +195,7 @@ impl Machine {
         self.delete_in(None, now, rules)
     }
 
-    /// As [`Machine::delete`], for a machine of a cluster that faults may select by its region or its name.
+    /// As [`Machine::delete`], for a machine of a cluster that faults and schedules may select by its region or its name.
     ///
     /// # Errors
     /// When it is protected from TERMINATE.
@@ -206,7 +212,21 @@ impl Machine {
     /// # Errors
     /// When it is TERMINATED.
     pub fn edit(self, edit: &Edit, now: Instant, rules: &Rules) -> Result<Outcome, Refusal> {
-        self.command(None, now, rules, |machine| {
+        self.edit_in(edit, None, now, rules)
+    }
+
+    /// As [`Machine::edit`], for a machine of a cluster that schedules may select by its region or its name.
+    ///
+    /// # Errors
+    /// When it is TERMINATED.
+    pub fn edit_in(
+        self,
+        edit: &Edit,
+        cluster: Option<&Cluster>,
+        now: Instant,
+        rules: &Rules,
+    ) -> Result<Outcome, Refusal> {
+        self.command(cluster, now, rules, |machine| {
             if !machine.holds_name() {
                 return Err(Refusal::Terminated);
             }
@@ -222,9 +242,14 @@ impl Machine {
         decide: impl FnOnce(&Self) -> Result<Vec<Change>, Refusal>,
     ) -> Result<Outcome, Refusal> {
         let now = now.max(self.updated_at);
-        let Outcome { mut machine, mut events, .. } = self.settle(now, rules);
+        let Outcome { mut machine, mut events, .. } = self.settle_in(cluster, now, rules);
         let changes = decide(&machine)?;
         let changed = !changes.is_empty();
+        if let Some(outage) = rules.outage(cluster, now).filter(|_| changed) {
+            let refused = cause_of(&changes).map(|cause| Change::Refused { cause, why: WorldRefusal::RegionOutage });
+            events.extend(refused.map(|change| machine.happen(now, change)));
+            return Ok(Outcome { machine, events, changed, struck_down: Some(outage) });
+        }
         let Struck { told, by } = machine.struck_by(&changes, cluster, now, rules);
         events.extend(told.into_iter().map(|change| machine.happen(now, change)));
         if let Some((struck_down, cause)) = by.and_then(|fault| fault.strikes_down().zip(cause_of(&changes))) {
@@ -240,7 +265,7 @@ impl Machine {
                 other => events.push(machine.happen(now, other)),
             }
         }
-        let settled = machine.settle(now, rules);
+        let settled = machine.settle_in(cluster, now, rules);
         events.extend(settled.events);
         Ok(Outcome { machine: settled.machine, events, changed, struck_down: None })
     }

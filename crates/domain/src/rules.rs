@@ -1,9 +1,11 @@
 //! Rules as timelines: each is kept with the virtual instant from which it holds.
 
 use crate::behaviour::Behaviour;
+use crate::cluster::Cluster;
 use crate::draw::Draws;
+use crate::schedule::Schedule;
 use crate::seed::Seed;
-use crate::strike::Faults;
+use crate::strike::{Faults, StruckDown};
 use crate::time::{Instant, Span};
 
 /// An entry that does not come after the last one.
@@ -104,6 +106,8 @@ pub struct Rules {
     pub retention: Timeline<Span>,
     /// What makes chosen things go wrong, each in its time.
     pub faults: Faults,
+    /// What is done to machines at known instants.
+    pub schedule: Schedule,
 }
 
 impl Rules {
@@ -117,7 +121,15 @@ impl Rules {
             behaviour: Timeline::new(behaviour),
             retention: Timeline::new(Self::DEFAULT_RETENTION),
             faults: Faults::default(),
+            schedule: Schedule::default(),
         }
+    }
+
+    /// What refuses all that is asked of a cluster and its machines at an instant, because their region is out.
+    pub fn outage(&self, cluster: Option<&Cluster>, now: Instant) -> Option<Box<StruckDown>> {
+        let region_code = cluster?.region_code.clone();
+        let until = self.schedule.outage(&region_code, now)?.rule.deadline;
+        Some(Box::new(StruckDown::Outage { region_code, until }))
     }
 }
 

@@ -222,7 +222,11 @@ impl ScoreKeeper {
         }
         let change = before.and_then(|before| before.machine.in_progress.as_ref());
         let goes_on = change.is_some_and(|change| (change.cause, change.to) == (entered.cause, entered.to));
-        let is_by_itself = matches!(entered.cause, Cause::Failure | Cause::Repair | Cause::Migration);
+        if entered.cause == Cause::Preemption && !goes_on {
+            // What was under way is never done.
+            self.end(after, Some(MachineState::Failed), at);
+        }
+        let is_by_itself = entered.cause.is_of_the_world();
         // Who is asked once more for what is stuck enters the same state again.
         if !is_by_itself && (!goes_on || left == Some(entered.state)) {
             self.end(after, None, at);
@@ -424,7 +428,7 @@ mod tests {
         let third = Machine::create(new_machine(3), after(50), &rules(slow()));
         events.extend(third.events[0].refused(why));
         let stopped = life(4, &rules(Preset::Instant.behaviour()), &[(1, Command::Stop.into())], 1);
-        let refused = fold(&stopped).unwrap().refuse(Cause::Start, why, after(60), &rules(slow()));
+        let refused = fold(&stopped).unwrap().refuse((Cause::Start, why), None, after(60), &rules(slow()));
         events.extend(stopped.into_iter().chain(refused.events));
         let card = score(&events, (0, 100), None);
         assert_eq!((card.operations[&Cause::Create].failed, card.crashes), (1, 1));

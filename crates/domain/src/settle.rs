@@ -9,6 +9,7 @@ use crate::fault::Effect;
 use crate::lifecycle::{self, Cause, MachineState};
 use crate::machine::{Machine, MachineData, Outcome, Reason, Step, StepKind};
 use crate::rules::Rules;
+use crate::schedule::{ScheduleKind, ScheduledEvent};
 use crate::strike::Struck;
 use crate::time::{Instant, Span};
 
@@ -46,15 +47,27 @@ impl Machine {
     /// # Ok::<(), InvalidSeed>(())
     /// ```
     pub fn settle(self, now: Instant, rules: &Rules) -> Outcome {
-        self.settle_at_most(usize::MAX, now, rules)
+        self.settle_in(None, now, rules)
+    }
+
+    /// As [`Machine::settle`], for a machine of a cluster that a schedule may select by its region or its name.
+    ///
+    /// The cluster is as it was when machines were told what is told by `now`: whoever moves or renames it settles its
+    /// machines before.
+    pub fn settle_in(self, cluster: Option<&Cluster>, now: Instant, rules: &Rules) -> Outcome {
+        self.settle_at_most(usize::MAX, cluster, now, rules)
     }
 
     /// Lets at most `limit` things happen that were due up to `now`, the earliest first: as settling to an earlier instant
-    /// would; what faults make of the last of them may come on top. More may be due still.
-    pub fn settle_at_most(self, limit: usize, now: Instant, rules: &Rules) -> Outcome {
+    /// would; what comes with the last of them may come on top, as faults that match. More may be due still.
+    pub fn settle_at_most(self, limit: usize, cluster: Option<&Cluster>, now: Instant, rules: &Rules) -> Outcome {
         let mut machine = self;
         let mut events = Vec::new();
-        while events.len() < limit && machine.step(now, rules, &mut events) {}
+        while events.len() < limit
+            && let Some(due) = machine.what_is_due(cluster, now, rules)
+        {
+            machine.step(due, rules, &mut events);
+        }
         Outcome { machine, changed: !events.is_empty(), events, struck_down: None }
     }
 
@@ -62,14 +75,43 @@ impl Machine {
     ///
     /// # Errors
     /// When there was more; the machine is never shown half way.
-    pub fn settle_within(self, limit: usize, now: Instant, rules: &Rules) -> Result<Outcome, TooManySteps> {
-        let outcome = self.settle_at_most(limit, now, rules);
-        if outcome.machine.is_due(now) { Err(TooManySteps { limit }) } else { Ok(outcome) }
+    pub fn settle_within(
+        self,
+        limit: usize,
+        cluster: Option<&Cluster>,
+        now: Instant,
+        rules: &Rules,
+    ) -> Result<Outcome, TooManySteps> {
+        let outcome = self.settle_at_most(limit, cluster, now, rules);
+        if outcome.machine.is_due(cluster, now, rules) { Err(TooManySteps { limit }) } else { Ok(outcome) }
     }
 
     /// Whether something is due at `now` that was not yet let happen.
-    pub fn is_due(&self, now: Instant) -> bool {
-        self.due_step(now).is_some()
+    pub fn is_due(&self, cluster: Option<&Cluster>, now: Instant, rules: &Rules) -> bool {
+        self.what_is_due(cluster, now, rules).is_some()
+    }
+
+    /// What happens first of all that is due at `now`. At one instant a machine is told first, then what it was told comes
+    /// due, then it goes on by itself: nobody may have met it at that instant before it was told.
+    fn what_is_due(&self, cluster: Option<&Cluster>, now: Instant, rules: &Rules) -> Option<Due> {
+        let own = self.due_step(now);
+        let scheduled = self.next_scheduled().filter(|event| event.at <= now).copied();
+        let comes = scheduled.map(|event| event.at).into_iter().chain(own.map(|step| step.at)).min();
+        if !rules.schedule.is_empty() {
+            let mut after = self.updated_at;
+            let until = comes.map_or(now, |at| at.min(now));
+            while let Some(at) = rules.schedule.next_telling(after, until) {
+                let told = rules.schedule.told((self, cluster), at, &rules.draws);
+                if !told.is_empty() {
+                    return Some(Due::Told(at, told));
+                }
+                after = at;
+            }
+        }
+        match (scheduled, own) {
+            (Some(event), own) if own.is_none_or(|step| event.at <= step.at) => Some(Due::Scheduled(event)),
+            (_, own) => own.and_then(|step| Some(Due::Own(step.at, self.entered_by(step)?))),
+        }
     }
 
     /// What is due at `now`. At the end of time nothing is, for there no chain would end.
@@ -78,13 +120,33 @@ impl Machine {
         self.next.filter(due)
     }
 
-    /// Lets the next thing happen that is due, and says whether there was one.
-    fn step(&mut self, now: Instant, rules: &Rules, events: &mut Vec<MachineEvent>) -> bool {
-        let Some((at, entered)) = self.due_step(now).and_then(|step| Some((step.at, self.entered_by(step)?))) else {
-            return false;
-        };
-        self.enter((at, entered), None, rules, events);
-        true
+    /// Lets happen what is due.
+    fn step(&mut self, due: Due, rules: &Rules, events: &mut Vec<MachineEvent>) {
+        match due {
+            Due::Told(at, told) => {
+                events.extend(told.into_iter().map(|event| self.happen(at, Change::Announced(event))));
+            }
+            Due::Scheduled(event) => self.come_due(event, rules, events),
+            Due::Own(at, entered) => self.enter((at, entered), None, rules, events),
+        }
+    }
+
+    /// Lets come due what it was told. In a state in which that is not done, nothing more happens: it has drained in time.
+    fn come_due(&mut self, event: ScheduledEvent, rules: &Rules, events: &mut Vec<MachineEvent>) {
+        let ScheduledEvent { kind, at, deadline, .. } = event;
+        let repair = (kind == ScheduleKind::RegionOutage).then_some(Step { at: deadline, kind: StepKind::Repair });
+        let next = repair.filter(|_| self.state == MachineState::Failed);
+        events.push(self.happen(at, Change::CameDue { event, next }));
+        if let Some(row) = lifecycle::transition(kind.cause(), self.state, false, false) {
+            let state = row.via.first().copied().unwrap_or(row.to);
+            let (cause, to) = (row.cause, row.to);
+            self.enter(
+                (at, Entered { state, cause, to, next: repair, reason: None, machine_type: None }),
+                None,
+                rules,
+                events,
+            );
+        }
     }
 
     /// The state that a step leads to.
@@ -119,9 +181,19 @@ impl Machine {
         entered.reason = reason(entered.cause, self.state, entered.state);
         entered.machine_type = entered.machine_type.filter(|_| entered.state == MachineState::Updating);
         let entering = Entering { ordinal: self.ordinal + 1, attempt: self.attempt, at, state: entered.state };
-        entered.next = next_step(self, entering, rules, effect);
+        entered.next = entered.next.or_else(|| next_step(self, entering, rules, effect));
         events.push(self.happen(at, Change::Entered(entered)));
     }
+}
+
+/// Something that is due.
+enum Due {
+    /// It is told what is going to be done to it.
+    Told(Instant, Vec<ScheduledEvent>),
+    /// What it was told is done.
+    Scheduled(ScheduledEvent),
+    /// It goes on by itself.
+    Own(Instant, Entered),
 }
 
 /// The entering of a state.
@@ -161,6 +233,9 @@ fn reason(cause: Cause, from: MachineState, state: MachineState) -> Option<Reaso
         Cause::Repair if state.is_active() => Some(Reason::UnderRepair),
         Cause::Repair => Some(Reason::Repaired),
         Cause::Migration => Some(Reason::Migrated),
+        Cause::Preemption => Some(Reason::Preempted),
+        Cause::Maintenance => Some(Reason::Maintained),
+        Cause::Outage => Some(Reason::RegionOutage),
         _ => None,
     }
 }

@@ -4,9 +4,11 @@ use crate::cluster::Cluster;
 use crate::draw::{DrawName, Draws, Purpose};
 use crate::event::Change;
 use crate::fault::{Effect, EffectKind, Fault, FaultOn, FaultRefusal, FaultRule};
+use crate::fleet::FleetOutcome;
 use crate::id::FaultId;
 use crate::lifecycle::{Cause, MachineState};
 use crate::machine::{MachineData, StepKind};
+use crate::name::Code;
 use crate::seed::Seed;
 use crate::time::{Instant, Span};
 
@@ -20,13 +22,35 @@ pub struct FaultCount {
     pub matches: u32,
 }
 
-/// A command that a fault refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StruckDown {
-    /// The fault.
-    pub fault: FaultId,
-    /// How the refusal looks to a client.
-    pub refusal: FaultRefusal,
+/// What refused a command that would be possible otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StruckDown {
+    /// A fault.
+    #[error("a fault of the world refuses it")]
+    Fault {
+        /// The fault.
+        fault: FaultId,
+        /// How the refusal looks to a client.
+        refusal: FaultRefusal,
+    },
+    /// That the region is out.
+    #[error("region '{region_code}' is out until {until}")]
+    Outage {
+        /// The region.
+        region_code: Code,
+        /// When it is back.
+        until: Instant,
+    },
+}
+
+impl StruckDown {
+    /// What a fleet operation calls it.
+    pub const fn outcome(&self) -> FleetOutcome {
+        match self {
+            Self::Fault { .. } => FleetOutcome::StruckDown,
+            Self::Outage { .. } => FleetOutcome::RegionOutage,
+        }
+    }
 }
 
 /// The faults of a world, the first posted first, with those that were removed: a machine that is settled late still meets them.
@@ -297,7 +321,9 @@ mod tests {
         let rules = rules([FaultRule::new(FaultOn::Operation(Cause::Stop), Effect::Refuse(refusal.clone()))]);
         let before = running();
         let outcome = before.clone().request(&Command::Stop.into(), at(21), &rules).unwrap();
-        assert_eq!(outcome.struck_down.map(|down| down.refusal), Some(refusal));
+        assert!(
+            matches!(outcome.struck_down.as_deref(), Some(StruckDown::Fault { refusal: told, .. }) if *told == refusal)
+        );
         assert_eq!(effects(&outcome.events), [Some(EffectKind::Refuse)]);
         assert!(matches!(outcome.events[1].change, Change::Refused { cause: Cause::Stop, why: WorldRefusal::Fault }));
         let machine = outcome.machine;

@@ -8,7 +8,8 @@ use std::fmt::Debug;
 use cloudm_domain::{
     Behaviour, Bounds, Cause, Change, Clock, ClusterId, Code, Created, Distribution, EffectKind, Entered, FaultId,
     Instant, Machine, MachineData, MachineEvent, MachineId, MachineState, Name, NewMachine, Odds, Outcome, Preset,
-    Protection, Rate, Reason, Rules, Seed, Span, Step, StepKind, Tag, Tags, Timeline, WorldRefusal,
+    Protection, Rate, Reason, Rules, ScheduleId, ScheduleKind, ScheduledEvent, Seed, Span, Step, StepKind, Tag, Tags,
+    Timeline, WorldRefusal,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -43,7 +44,7 @@ fn step() -> Option<Step> {
 
 /// One of each change, and the bytes in which the embedded store keeps it. These bytes are in users' files: they never
 /// change, and a new kind of change comes after the last.
-fn changes() -> [(Change, &'static [u8]); 7] {
+fn changes() -> [(Change, &'static [u8]); 9] {
     let created = Created {
         cluster_id: ClusterId::from_bytes([1; 12]),
         name: "a".parse().unwrap(),
@@ -65,7 +66,25 @@ fn changes() -> [(Change, &'static [u8]); 7] {
     let edited =
         Change::Edited { name: Some("b".parse().unwrap()), tags: None, protection: Some(Protection::default()) };
     let fault = FaultId::from_bytes([2; 12]);
+    let entry = ScheduleId::from_bytes([3; 12]);
+    let kind = ScheduleKind::MaintenanceStop;
+    let told = ScheduledEvent { entry, kind, not_before: at(1), deadline: at(3), at: at(2) };
+    let next = Some(Step { at: at(9), kind: StepKind::Repair });
     [
+        (
+            Change::Announced(told),
+            &[
+                7, 24, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51,
+                2, 1, 3, 2,
+            ],
+        ),
+        (
+            Change::CameDue { event: told, next },
+            &[
+                8, 24, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51, 48, 51,
+                2, 1, 3, 2, 1, 9, 2,
+            ],
+        ),
         (
             Change::FaultMatched { fault, effect: Some(EffectKind::Delay) },
             &[
@@ -148,7 +167,7 @@ fn a_machine_is_read_as_it_was_written() {
     let created = Machine::create(web(), Instant::DEFAULT_START, &rules).machine;
     let running = created.clone().settle(Instant::DEFAULT_START.plus(Span::from_secs(600)), &rules).machine;
     let at = running.updated_at;
-    let refused = running.clone().refuse(Cause::Stop, WorldRefusal::InsufficientCapacity, at, &rules).machine;
+    let refused = running.clone().refuse((Cause::Stop, WorldRefusal::InsufficientCapacity), None, at, &rules).machine;
     assert_eq!(refused.attempt, 1);
     for machine in [created, running, refused] {
         let data = MachineData::from(machine.clone());

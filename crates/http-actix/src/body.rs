@@ -267,6 +267,15 @@ where
     String::deserialize(json)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
+/// For a field that is written as a text.
+pub(crate) fn parsed_one<'de, T, D>(json: D) -> Result<T, D::Error>
+where
+    T: std::str::FromStr<Err: fmt::Display>,
+    D: Deserializer<'de>,
+{
+    String::deserialize(json)?.parse().map_err(serde::de::Error::custom)
+}
+
 /// For a field of a merge patch: absent is no change, null takes it back to what it is without one.
 pub(crate) fn or_default<'de, T, D>(json: D) -> Result<Option<T>, D::Error>
 where

@@ -57,6 +57,7 @@ codes! {
     NoSuchCluster 404 "no_such_cluster" "No such cluster" "No cluster has this id.";
     NoSuchOperation 404 "no_such_operation" "No such operation" "No fleet operation has this id, or it is forgotten: they are kept for 24 hours after their end.";
     NoSuchFault 404 "no_such_fault" "No such fault" "No fault has this id, or it was removed.";
+    NoSuchScheduleEntry 404 "no_such_schedule_entry" "No such schedule entry" "The schedule has no entry with this id.";
     NoSuchWorld 404 "no_such_world" "No such world" "The world does not exist, or does not any more.";
     MethodNotAllowed 405 "method_not_allowed" "Method not allowed" "The path does not have the method; Allow lists those it has.";
     RequestTimeout 408 "request_timeout" "Request timeout" "The body did not arrive in time; the connection is closed.";
@@ -68,6 +69,7 @@ codes! {
     TooManyRules 409 "too_many_rules" "Too many rules" "The rules of a world are changed at most 1000 times; reset it.";
     TooManyMachines 422 "too_many_machines" "Too many machines" "A scenario has at most 10000 machines; make the others by a fleet operation, or write a snapshot.";
     TooManyFaults 409 "too_many_faults" "Too many faults" "At most 100 faults of a world hold at a time; remove one.";
+    Announced 409 "announced" "Announced" "Machines were told of it, and what was announced comes to pass.";
     IllegalTransition 409 "illegal_transition" "Illegal transition" "The operation is not possible in the machine's `state`; `allowed_operations` are.";
     OperationInProgress 409 "operation_in_progress" "Operation in progress" "The machine is on its way: `transition` says what is in progress and when it is due.";
     Protected 409 "protected" "Machine is protected" "The machine's protection refuses the operation, forced or not.";
@@ -95,6 +97,7 @@ codes! {
     InvalidBehaviour 422 "invalid_behaviour" "Invalid behaviour" "The behaviour makes no sense; `errors` points at every mistake.";
     InvalidCapacity 422 "invalid_capacity" "Invalid capacity" "The capacity makes no sense; `errors` points at the mistake.";
     InvalidFault 422 "invalid_fault" "Invalid fault" "The fault could never do anything, or makes no sense; `errors` points at the mistake.";
+    InvalidSchedule 422 "invalid_schedule" "Invalid schedule" "The entry of the schedule makes no sense; `errors` points at the mistake.";
     InThePast 422 "in_the_past" "In the past" "The world's clock never goes back; it says `now`.";
     InTheFuture 422 "in_the_future" "In the future" "The instant is yet to come; the world's clock says `now`.";
     BeforeHistory 422 "before_history" "Before the history" "The world's history begins later, at `start`.";
@@ -107,6 +110,7 @@ codes! {
     StoreUnavailable 503 "store_unavailable" "Store unavailable" "The store does not answer. A write may have taken effect: ask, or repeat it with its Idempotency-Key.";
     Settling 503 "settling" "World is settling" "More is due in the world than is settled for one request; try again.";
     OperationsRunning 503 "operations_running" "Fleet operations are running" "The clock waits for the fleet operations that are under way; wait for them, or cancel them, and try again.";
+    RegionOutage 503 "region_outage" "Region outage" "The region `region_code` is out, and refuses what is asked of it, until `until` in virtual time.";
     InsufficientCapacity 503 "insufficient_capacity" "Insufficient capacity" "The pool of the machine's type in its region has no place left: `region_code`, `machine_type`.";
     TooManyOperations 503 "too_many_operations" "Too many operations" "A world has at most 100 fleet operations that have not ended; wait for one, or cancel one.";
     SettleLimit 503 "settle_limit" "Too much happened" "More happened to a machine than is walked through for one request; try again.";

@@ -32,10 +32,14 @@ impl From<Error> for Problem {
             Error::InsufficientCapacity { region_code, machine_type } => Self::new(Code::InsufficientCapacity, detail)
                 .with("region_code", region_code.as_str())
                 .with("machine_type", machine_type.as_str()),
-            Error::StruckDown(down) => {
-                let StruckDown { fault, refusal } = *down;
-                Self::new(Code::Fault, detail).given(refusal).with("fault", fault.to_string())
-            }
+            Error::StruckDown(down) => match *down {
+                StruckDown::Fault { fault, refusal } => {
+                    Self::new(Code::Fault, detail).given(refusal).with("fault", fault.to_string())
+                }
+                StruckDown::Outage { region_code, until } => Self::new(Code::RegionOutage, detail)
+                    .with("region_code", region_code.as_str())
+                    .with("until", until.to_string()),
+            },
             other => Self::new(code(&other), detail),
         };
         problem.retry_after(retry_after)
@@ -69,6 +73,9 @@ fn code(error: &Error) -> Code {
         Error::InsufficientCapacity { .. } => Code::InsufficientCapacity,
         Error::StruckDown(_) => Code::Fault,
         Error::NoSuchFault => Code::NoSuchFault,
+        Error::NoSuchScheduleEntry => Code::NoSuchScheduleEntry,
+        Error::Announced { .. } => Code::Announced,
+        Error::InvalidSchedule(_) => Code::InvalidSchedule,
         Error::TooManyFaults => Code::TooManyFaults,
         Error::InvalidFault(_) => Code::InvalidFault,
         Error::ClusterNotEmpty => Code::ClusterNotEmpty,

@@ -19,6 +19,7 @@ use crate::machines::{ProtectionBody, StateReasonBody};
 use crate::openapi::{CauseCode, EffectKindCode, EventKindCode, MachineStateCode};
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::schedule::ScheduledEventBody;
 use crate::shape;
 use crate::stream::{self, Streams};
 use crate::world::{World, next_link};
@@ -92,6 +93,10 @@ pub(crate) struct EventBody<'a> {
     #[serde(serialize_with = "shape::shown_some", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = EffectKindCode, required = false, example = "FAIL")]
     effect: Option<EffectKind>,
+    /// What the machine was told is going to be done to it, or what came due of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ScheduledEventBody, required = false)]
+    scheduled_event: Option<ScheduledEventBody>,
     /// The cluster of a machine that was made, or was to be.
     #[serde(serialize_with = "shape::shown_some", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "70dbd8809c404bf3976680b0")]
@@ -131,6 +136,7 @@ impl From<WorldRefusal> for RefusalBody {
         let message = match why {
             WorldRefusal::InsufficientCapacity => "The pool of the machine's type in its region has no place left.",
             WorldRefusal::Fault => "A fault of the world refused it.",
+            WorldRefusal::RegionOutage => "The machine's region was out.",
         };
         Self { code: why.code(), message }
     }
@@ -159,6 +165,7 @@ impl<'a> From<&'a PositionedEvent> for EventBody<'a> {
             refusal: None,
             fault: None,
             effect: None,
+            scheduled_event: None,
             cluster_id: None,
             name: None,
             machine_type: None,
@@ -171,6 +178,9 @@ impl<'a> From<&'a PositionedEvent> for EventBody<'a> {
             Change::DeleteRequested => plain,
             Change::Refused { cause, why } => plain.refused(*cause, *why),
             Change::CreationRefused { created, why } => plain.refused(Cause::Create, *why).of(created),
+            Change::Announced(event) | Change::CameDue { event, .. } => {
+                Self { scheduled_event: Some(event.into()), ..plain }
+            }
             Change::FaultMatched { fault, effect } => Self { fault: Some(*fault), effect: *effect, ..plain },
             Change::Edited { name, tags, protection } => Self {
                 name: name.as_ref().map(|name| name.as_str()),

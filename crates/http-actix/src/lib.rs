@@ -36,6 +36,7 @@ mod presets;
 mod problem;
 mod query;
 mod request_id;
+mod schedule;
 mod scorecard;
 mod shape;
 mod site_constants;
@@ -191,6 +192,11 @@ fn simulation(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) 
         .service(capacity::get_capacity)
         .service(capacity::put_capacity)
         .service(capacity::edit_capacity)
+        .service(schedule::get_schedule)
+        .service(schedule::create_schedule_entry)
+        .service(schedule::delete_schedule)
+        .service(schedule::get_schedule_entry)
+        .service(schedule::delete_schedule_entry)
         .service(faults::list_faults)
         .service(faults::create_fault)
         .service(faults::delete_faults)

@@ -58,6 +58,10 @@ code_schema! {
     EffectKindCode as "EffectKind": EffectKind, "What a fault does."
 }
 code_schema! {
+    /// Kinds of what is scheduled.
+    ScheduleKindCode as "ScheduleKind": cloudm_domain::ScheduleKind, "What is done to machines at a known instant."
+}
+code_schema! {
     /// Kinds of fleet operations.
     FleetKindCode as "OperationKind": FleetKind, "What a fleet operation does with its machines."
 }
@@ -112,7 +116,7 @@ fn of_any_world() -> Vec<Server> {
     ]
 }
 
-const TAGS: [(&str, &str); 12] = [
+const TAGS: [(&str, &str); 13] = [
     ("site", "Regions, machine types, states and operations."),
     ("clusters", "Named groups of machines."),
     ("machines", "Machines and what can be asked of them."),
@@ -124,6 +128,7 @@ const TAGS: [(&str, &str); 12] = [
     ("behaviour", "How long things take in a world, and how often they go wrong."),
     ("capacity", "How many machines a world has room for."),
     ("faults", "Rules that make chosen things go wrong."),
+    ("schedule", "What is done to machines at known instants: spot terminations, maintenance, outages."),
     ("health", "For whoever watches the server."),
 ];
 

@@ -268,9 +268,9 @@ pub async fn a_refusal_is_kept_with_its_machine(fixture: &dyn Fixture) {
     let web = scene.cluster("web").await;
     let machine = stopped(&scene, &web, "a").await;
     let why = WorldRefusal::InsufficientCapacity;
-    let once = machine.clone().refuse(Cause::Start, why, START, &scene.rules);
+    let once = machine.clone().refuse((Cause::Start, why), None, START, &scene.rules);
     scene.commit(update(&machine, once.clone())).await.unwrap();
-    let twice = once.machine.clone().refuse(Cause::Start, why, START, &scene.rules);
+    let twice = once.machine.clone().refuse((Cause::Start, why), None, START, &scene.rules);
     scene.commit(update(&once.machine, twice.clone())).await.unwrap();
     let stored = scene.ports.machines.get(machine.id).await.unwrap().unwrap().machine;
     assert_eq!((stored.attempt, stored.state), (2, MachineState::Stopped));

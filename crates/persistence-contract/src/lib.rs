@@ -60,6 +60,7 @@ pub mod removal;
 pub mod reopening;
 pub mod results;
 mod scene;
+pub mod schedule;
 pub mod selectors;
 pub mod work;
 pub mod worlds;
@@ -255,6 +256,11 @@ macro_rules! contract_suite {
             counts_show_one_moment,
             copies_of_a_world_count_their_own,
         );
+        $crate::scenarios!($fixture; schedule:
+            what_a_machine_was_told_is_read_and_due,
+            what_a_machine_does_by_itself_stays_beside_it,
+            a_schedule_is_read_as_it_was_written,
+        );
         $crate::scenarios!($fixture; faults:
             a_machine_is_read_with_the_matches_of_its_faults,
             matches_are_counted_with_what_is_written,
@@ -374,6 +380,7 @@ mod tests {
             include_str!("removal.rs"),
             include_str!("reopening.rs"),
             include_str!("results.rs"),
+            include_str!("schedule.rs"),
             include_str!("selectors.rs"),
             include_str!("work.rs"),
             include_str!("worlds.rs"),

@@ -31,6 +31,7 @@ pub(crate) const WORLD: Kind = Kind {
         include_str!("schema/world_3.sql"),
         include_str!("schema/world_4.sql"),
         include_str!("schema/world_5.sql"),
+        include_str!("schema/world_6.sql"),
     ],
 };
 

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use cloudm_domain::{
-    Cause, Code, FaultCount, InProgress, Instant, Machine, MachineData, MachineState, Protection, Reason, Step,
-    StepKind, Tags,
+    Cause, Code, FaultCount, InProgress, Instant, Machine, MachineData, MachineState, Protection, Reason,
+    ScheduledEvent, Step, StepKind, Tags,
 };
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
@@ -13,7 +13,7 @@ use rusqlite::types::ValueRef;
 use crate::error::DbError;
 
 /// The number of columns of a machine.
-pub(crate) const COLUMNS: usize = 23;
+pub(crate) const COLUMNS: usize = 24;
 
 /// The columns of a row, as the values that they must be.
 pub(crate) struct Columns<'a, 'statement>(pub(crate) &'a Row<'statement>);
@@ -84,6 +84,11 @@ impl Columns<'_, '_> {
         self.value(column, |value| serde_json::from_str(value.as_str().map_err(text)?).map_err(text))
     }
 
+    /// The machine's own next step, and what is scheduled for it.
+    fn scheduled(&self, column: usize) -> Result<(Option<Step>, Vec<ScheduledEvent>), DbError> {
+        self.value(column, |value| serde_json::from_str(value.as_str().map_err(text)?).map_err(text))
+    }
+
     fn step_kind(&self, column: usize) -> Result<StepKind, DbError> {
         StepKind::from_number(self.number(column)?).ok_or_else(|| DbError::damaged("a step", "unknown code"))
     }
@@ -147,8 +152,14 @@ fn read_with(columns: &Columns<'_, '_>, machine_type: Code, tags: Tags) -> Resul
             machine_type: columns.optional(12, Columns::parsed)?,
         })
     })?;
-    let next =
-        columns.optional(13, |columns, at| Ok(Step { at: columns.instant(at)?, kind: columns.step_kind(14)? }))?;
+    let (next, scheduled) = match columns.optional(23, Columns::scheduled)? {
+        Some(told) => told,
+        None => {
+            let step =
+                |columns: &Columns<'_, '_>, at| Ok(Step { at: columns.instant(at)?, kind: columns.step_kind(14)? });
+            (columns.optional(13, step)?, Vec::new())
+        }
+    };
     let data = MachineData {
         id: cloudm_domain::MachineId::from_bytes(columns.id(0)?),
         cluster_id: cloudm_domain::ClusterId::from_bytes(columns.id(1)?),
@@ -168,6 +179,7 @@ fn read_with(columns: &Columns<'_, '_>, machine_type: Code, tags: Tags) -> Resul
         updated_at: columns.instant(20)?,
         attempt: columns.number(21)?,
         faults: columns.optional(22, Columns::faults)?.unwrap_or_default(),
+        scheduled,
     };
     Machine::try_from(data).map_err(|why| DbError::damaged("a machine", why))
 }

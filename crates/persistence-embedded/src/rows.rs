@@ -63,7 +63,7 @@ impl<'db> Rows<'db> {
             change.and_then(|change| change.from).map(MachineState::number),
             change.map(|change| change.to.number()),
             change.and_then(|change| change.machine_type.as_ref()).map(|code| code.as_str()),
-            machine.next.map(|step| millis(step.at)),
+            machine.wakes_at().map(millis),
             machine.next.map(|step| step.kind.number()),
             machine.reason.map(Reason::number),
             machine.deleted,
@@ -74,6 +74,7 @@ impl<'db> Rows<'db> {
             machine.holds_name(),
             machine.attempt,
             matched(&machine.faults)?,
+            scheduled(machine)?,
         ])?;
         if inserted == 0 {
             return Ok(false);
@@ -98,7 +99,7 @@ impl<'db> Rows<'db> {
             change.and_then(|change| change.from).map(MachineState::number),
             change.map(|change| change.to.number()),
             change.and_then(|change| change.machine_type.as_ref()).map(|code| code.as_str()),
-            new.next.map(|step| millis(step.at)),
+            new.wakes_at().map(millis),
             new.next.map(|step| step.kind.number()),
             new.reason.map(Reason::number),
             new.deleted,
@@ -107,6 +108,7 @@ impl<'db> Rows<'db> {
             millis(new.updated_at),
             new.attempt,
             matched(&new.faults)?,
+            scheduled(new)?,
         ])?;
         if updated == 0 {
             return Ok(false);
@@ -176,6 +178,12 @@ fn matched(faults: &[FaultCount]) -> Result<Option<String>, DbError> {
     (!faults.is_empty()).then(|| text(serde_json::to_string(faults))).transpose()
 }
 
+/// What a column holds of what is scheduled for a machine, with its own next step; nothing of none.
+fn scheduled(machine: &Machine) -> Result<Option<String>, DbError> {
+    let told = &machine.scheduled;
+    (!told.is_empty()).then(|| text(serde_json::to_string(&(machine.next, told)))).transpose()
+}
+
 fn text(json: serde_json::Result<String>) -> Result<String, DbError> {
-    json.map_err(|_| DbError::Misused("tags and faults are text"))
+    json.map_err(|_| DbError::Misused("tags, faults and events are text"))
 }

@@ -19,7 +19,7 @@ macro_rules! machine_columns {
     () => {
         "m.id, m.cluster_id, m.name, m.machine_type, m.tags, m.protect_stop, m.protect_terminate, m.state, \
          m.state_changed_at, m.change_cause, m.change_from, m.change_to, m.change_type, m.next_at, m.next_kind, m.reason, \
-         m.deleted, m.ordinal, m.version, m.created_at, m.updated_at, m.attempt, m.faults"
+         m.deleted, m.ordinal, m.version, m.created_at, m.updated_at, m.attempt, m.faults, m.scheduled"
     };
 }
 
@@ -83,13 +83,14 @@ statements! {
     MACHINE_NAMED = "SELECT ", machine_columns!(), " FROM machines m WHERE m.live = 1 AND m.name = ?";
     MACHINE_INSERT = "INSERT INTO machines (id, cluster_id, name, machine_type, tags, protect_stop, protect_terminate, \
         state, state_changed_at, change_cause, change_from, change_to, change_type, next_at, next_kind, reason, deleted, \
-        ordinal, version, created_at, updated_at, live, attempt, faults) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) \
+        ordinal, version, created_at, updated_at, live, attempt, faults, scheduled) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25) \
         ON CONFLICT DO NOTHING";
     // What changes often. It leaves alone the columns of the indexes of live machines.
     MACHINE_UPDATE = "UPDATE machines SET protect_stop = ?3, protect_terminate = ?4, state = ?5, state_changed_at = ?6, \
         change_cause = ?7, change_from = ?8, change_to = ?9, change_type = ?10, next_at = ?11, next_kind = ?12, \
-        reason = ?13, deleted = ?14, ordinal = ?15, version = ?16, updated_at = ?17, attempt = ?18, faults = ?19 \
+        reason = ?13, deleted = ?14, ordinal = ?15, version = ?16, updated_at = ?17, attempt = ?18, faults = ?19, \
+        scheduled = ?20 \
         WHERE id = ?1 AND version = ?2";
     MACHINE_PLACE = "UPDATE machines SET name = ?2, machine_type = ?3, live = ?4 WHERE id = ?1";
     MACHINE_TAGS = "UPDATE machines SET tags = ?2 WHERE id = ?1";

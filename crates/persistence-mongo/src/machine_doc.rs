@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use cloudm_application::ports::StoreError;
-use cloudm_domain::{FaultCount, FaultId, InProgress, Machine, MachineData, Protection, Step, StepKind, Tag, Tags};
+use cloudm_domain::{
+    FaultCount, FaultId, InProgress, Machine, MachineData, Protection, ScheduleId, ScheduledEvent, Step, StepKind, Tag,
+    Tags,
+};
 use mongodb::bson::DateTime;
 use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Serialize};
@@ -40,6 +43,8 @@ pub(crate) struct MachineDoc {
     attempt: i64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     faults: Vec<FaultDoc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scheduled: Option<ScheduledDoc>,
     version: i64,
     created_at: DateTime,
     updated_at: DateTime,
@@ -89,6 +94,55 @@ struct NextDoc {
     kind: i32,
 }
 
+/// What is scheduled for a machine, with its own next step: where there is any, `next.at` of the machine is when the first of all
+/// these is due.
+#[derive(Debug, Serialize, Deserialize)]
+struct ScheduledDoc {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<NextDoc>,
+    events: Vec<ScheduledEventDoc>,
+}
+
+/// What a machine was told is going to be done to it.
+#[derive(Debug, Serialize, Deserialize)]
+struct ScheduledEventDoc {
+    entry: ObjectId,
+    kind: String,
+    not_before: DateTime,
+    deadline: DateTime,
+    at: DateTime,
+}
+
+impl ScheduledDoc {
+    /// Nothing, where nothing is scheduled.
+    fn of(machine: &Machine) -> Option<Self> {
+        let events: Vec<_> = machine.scheduled.iter().map(ScheduledEventDoc::of).collect();
+        (!events.is_empty()).then(|| Self { next: machine.next.map(NextDoc::of), events })
+    }
+}
+
+impl ScheduledEventDoc {
+    fn of(event: &ScheduledEvent) -> Self {
+        Self {
+            entry: ObjectId::from_bytes(*event.entry.as_bytes()),
+            kind: event.kind.code().into(),
+            not_before: date(event.not_before),
+            deadline: date(event.deadline),
+            at: date(event.at),
+        }
+    }
+
+    fn read(&self) -> Result<ScheduledEvent, StoreError> {
+        Ok(ScheduledEvent {
+            entry: ScheduleId::from_bytes(self.entry.bytes()),
+            kind: parsed("a kind of a schedule", &self.kind)?,
+            not_before: instant(self.not_before)?,
+            deadline: instant(self.deadline)?,
+            at: instant(self.at)?,
+        })
+    }
+}
+
 impl MachineDoc {
     pub(crate) fn of(world: ObjectId, machine: &Machine) -> Result<Self, StoreError> {
         Ok(Self {
@@ -103,12 +157,13 @@ impl MachineDoc {
             state: machine.state.code().into(),
             state_changed_at: date(machine.state_changed_at),
             change: machine.in_progress.as_ref().map(ChangeDoc::of),
-            next: machine.next.map(|step| NextDoc { at: date(step.at), kind: step.kind.number().into() }),
+            next: machine.wakes_at().map(|at| NextDoc { at: date(at), kind: kind_of(machine.next) }),
             reason: machine.reason.map(|reason| reason.code().into()),
             deleted: machine.deleted,
             ordinal: machine.ordinal.into(),
             attempt: machine.attempt.into(),
             faults: machine.faults.iter().map(FaultDoc::of).collect(),
+            scheduled: ScheduledDoc::of(machine),
             version: long(machine.version)?,
             created_at: date(machine.created_at),
             updated_at: date(machine.updated_at),
@@ -141,6 +196,8 @@ impl MachineDoc {
 
     pub(crate) fn read(&self) -> Result<Machine, StoreError> {
         let tags = self.tags.iter().map(|tag| parsed("a tag", tag)).collect::<Result<_, _>>()?;
+        let next = self.scheduled.as_ref().map_or(self.next.as_ref(), |scheduled| scheduled.next.as_ref());
+        let scheduled = self.scheduled.iter().flat_map(|scheduled| &scheduled.events);
         let data = MachineData {
             id: id_of(&self.key)?,
             cluster_id: id_of(&self.cluster)?,
@@ -151,12 +208,13 @@ impl MachineDoc {
             state: parsed("a state", &self.state)?,
             state_changed_at: instant(self.state_changed_at)?,
             in_progress: self.change.as_ref().map(ChangeDoc::read).transpose()?,
-            next: self.next.as_ref().map(NextDoc::read).transpose()?,
+            next: next.map(NextDoc::read).transpose()?,
             reason: self.reason.as_deref().map(|reason| parsed("a reason", reason)).transpose()?,
             deleted: self.deleted,
             ordinal: number("an ordinal", self.ordinal)?,
             attempt: number("an attempt", self.attempt)?,
             faults: self.faults.iter().map(FaultDoc::read).collect::<Result<_, _>>()?,
+            scheduled: scheduled.map(ScheduledEventDoc::read).collect::<Result<_, _>>()?,
             version: number("a version", self.version)?,
             created_at: instant(self.created_at)?,
             updated_at: instant(self.updated_at)?,
@@ -185,7 +243,16 @@ impl ChangeDoc {
     }
 }
 
+/// The number of what a machine does next by itself; 0 where that is nothing.
+fn kind_of(next: Option<Step>) -> i32 {
+    next.map_or(0, |step| step.kind.number().into())
+}
+
 impl NextDoc {
+    fn of(step: Step) -> Self {
+        Self { at: date(step.at), kind: kind_of(Some(step)) }
+    }
+
     fn read(&self) -> Result<Step, StoreError> {
         let kind = u8::try_from(self.kind).ok().and_then(StepKind::from_number);
         Ok(Step { at: instant(self.at)?, kind: kind.ok_or_else(|| damaged("a step", "unknown kind"))? })

@@ -115,7 +115,8 @@ impl Advance {
             Target::To(to) => to,
             Target::Next => {
                 self.settler.settle_through(view).await?;
-                next_due(&*self.machines).await?.unwrap_or(view.now).max(view.now)
+                let settled = self.records.read().await?;
+                next_due(&settled, &*self.machines).await?.unwrap_or(view.now).max(view.now)
             }
         };
         match to {

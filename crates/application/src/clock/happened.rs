@@ -53,6 +53,8 @@ impl Happened {
             | Change::DeleteRequested
             | Change::Refused { .. }
             | Change::FaultMatched { .. }
+            | Change::Announced(_)
+            | Change::CameDue { .. }
             | Change::CreationRefused { .. } => return,
         };
         *self.states.entry(state).or_default() += 1;

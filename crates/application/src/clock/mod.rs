@@ -29,10 +29,12 @@ pub struct ClockView {
 }
 
 /// When the next thing is due; what is due at the end of time never happens.
-pub(crate) async fn next_due(machines: &dyn MachineStore) -> Result<Option<Instant>, Error> {
-    Ok(machines.next_due().await?.filter(|due| *due < Instant::MAX))
+pub(crate) async fn next_due(view: &WorldView, machines: &dyn MachineStore) -> Result<Option<Instant>, Error> {
+    let told = view.world.rules.schedule.next_due();
+    let due = machines.next_due().await?.into_iter().chain(told).min();
+    Ok(due.filter(|due| *due < Instant::MAX))
 }
 
 async fn clock_view(view: &WorldView, machines: &dyn MachineStore) -> Result<ClockView, Error> {
-    Ok(ClockView { now: view.now, rate: view.world.clock.rate(), next_due_at: next_due(machines).await? })
+    Ok(ClockView { now: view.now, rate: view.world.clock.rate(), next_due_at: next_due(view, machines).await? })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cloudm_domain::{Catalogue, Cluster, ClusterId, Code, Name};
 
-use super::{check_region, stop};
+use super::{check_outage, check_region, stop};
 use crate::error::Error;
 use crate::idempotency::{Answers, Stop};
 use crate::ids::least_unused;
@@ -35,7 +35,7 @@ impl CreateCluster {
     /// The cluster.
     ///
     /// # Errors
-    /// [`Error::UnknownRegion`], [`Error::NameTaken`], [`Error::TooManyClusters`], those of idempotency keys,
+    /// [`Error::UnknownRegion`], [`Error::StruckDown`] where its region is out, [`Error::NameTaken`], [`Error::TooManyClusters`], those of idempotency keys,
     /// [`Error::Contention`], [`Error::Store`].
     pub async fn run(&self, new: NewCluster, writing: Writing<Arc<Cluster>>) -> Result<Reply<Arc<Cluster>>, Error> {
         self.answers.once(&writing, self.create(&new, &writing)).await
@@ -48,6 +48,7 @@ impl CreateCluster {
             let view = self.world.read().await?;
             let id = |k| ClusterId::of(view.world.seed, &new.name, view.now, k);
             let cluster = Cluster::create(id(k), new.name.clone(), new.region_code.clone(), view.now);
+            check_outage([&cluster], &view)?;
             let answer = Arc::new(cluster.clone());
             let result = if writing.dry_run {
                 self.try_dry(&cluster).await

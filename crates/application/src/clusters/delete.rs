@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cloudm_domain::{ClusterId, ClusterRef, Instant, Order, Selector};
 
-use super::stop;
+use super::{check_outage, stop};
 use crate::error::Error;
 use crate::ports::{
     ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, MachineQuery, MachineStore, WorldStore,
@@ -29,7 +29,7 @@ impl DeleteCluster {
     /// Deletes the cluster.
     ///
     /// # Errors
-    /// [`Error::NoSuchCluster`], [`Error::ClusterNotEmpty`], [`Error::VersionMismatch`], [`Error::Settling`],
+    /// [`Error::NoSuchCluster`], [`Error::StruckDown`] where its region is out, [`Error::ClusterNotEmpty`], [`Error::VersionMismatch`], [`Error::Settling`],
     /// [`Error::Contention`], [`Error::Store`].
     pub async fn run(&self, id: ClusterId, writing: Writing<()>) -> Result<(), Error> {
         let _turn = self.stripes.turn(id.as_bytes()).await;
@@ -37,8 +37,9 @@ impl DeleteCluster {
         for _ in 0..MAX_ATTEMPTS {
             let cluster = self.clusters.get(id).await?.ok_or(Error::NoSuchCluster)?;
             writing.check_version(cluster.version)?;
-            let now = self.world.read().await?.now;
-            match self.delete((id, cluster.version), now, writing.dry_run).await {
+            let view = self.world.read().await?;
+            check_outage([&*cluster], &view)?;
+            match self.delete((id, cluster.version), view.now, writing.dry_run).await {
                 Ok(()) => return Ok(()),
                 Err(ClusterCommitError::Conflict) => {}
                 // Its machines may have ended by now.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cloudm_domain::{Catalogue, Cluster, ClusterEdit, ClusterId, PoolSizes};
 
-use super::{check_region, stop};
+use super::{check_outage, check_region, stop};
 use crate::capacity::held;
 use crate::error::Error;
 use crate::ports::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite, MachineStore, WorldStore};
@@ -30,7 +30,7 @@ impl EditCluster {
     ///
     /// # Errors
     /// [`Error::NoSuchCluster`], [`Error::UnknownRegion`], [`Error::NameTaken`], [`Error::VersionMismatch`],
-    /// [`Error::InsufficientCapacity`], [`Error::Settling`], [`Error::Contention`], [`Error::Store`].
+    /// [`Error::InsufficientCapacity`], [`Error::StruckDown`] where its region is out, [`Error::Settling`], [`Error::Contention`], [`Error::Store`].
     pub async fn run(
         &self,
         id: ClusterId,
@@ -44,7 +44,10 @@ impl EditCluster {
             let cluster = self.clusters.get(id).await?.ok_or(Error::NoSuchCluster)?;
             writing.check_version(cluster.version)?;
             let view = self.world.read().await?;
+            // Whoever was to be told where the cluster is, or as what, is told before it changes.
+            self.settler.tell_all(&view).await?;
             let Some(edited) = cluster.edit(&edit, view.now) else { return Ok(cluster) };
+            check_outage([&*cluster, &edited], &view)?;
             let moves = edited.region_code != cluster.region_code;
             let sizes = if moves { view.sizes() } else { None };
             let answer = Arc::new(edited.clone());

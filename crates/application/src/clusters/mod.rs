@@ -12,11 +12,11 @@ pub use edit::EditCluster;
 pub use get::GetCluster;
 pub use list::{ClusterList, ClusterListQuery, ListClusters};
 
-use cloudm_domain::{Catalogue, Code};
+use cloudm_domain::{Catalogue, Cluster, Code};
 
 use crate::error::Error;
 use crate::idempotency::Stop;
-use crate::ports::ClusterCommitError;
+use crate::ports::{ClusterCommitError, WorldView};
 
 /// Fails where the catalogue has no such region.
 pub(crate) fn check_region(catalogue: &Catalogue, code: &Code) -> Result<(), Error> {
@@ -24,6 +24,12 @@ pub(crate) fn check_region(catalogue: &Catalogue, code: &Code) -> Result<(), Err
         Some(_) => Ok(()),
         None => Err(Error::UnknownRegion(code.clone())),
     }
+}
+
+/// Fails where the region of one of these is out.
+fn check_outage<const N: usize>(clusters: [&Cluster; N], view: &WorldView) -> Result<(), Error> {
+    let out = |cluster: &&Cluster| view.world.rules.outage(Some(*cluster), view.now);
+    clusters.iter().find_map(out).map_or(Ok(()), |down| Err(Error::StruckDown(down)))
 }
 
 /// What a failed commit means where trying again does not help.

@@ -29,7 +29,7 @@ pub(crate) struct MachineCommands {
 
 /// What came of one attempt at a command.
 enum Attempt {
-    Done(MachineView),
+    Done(Box<MachineView>),
     /// Another change came first.
     Lost,
 }
@@ -55,7 +55,7 @@ impl MachineCommands {
         let mut waited = false;
         for _ in 0..MAX_ATTEMPTS {
             if let Attempt::Done(view) = self.attempt(id, writing, &decide, &mut waited).await? {
-                return Ok(view);
+                return Ok(*view);
             }
         }
         Err(Error::Contention.into())
@@ -66,24 +66,24 @@ impl MachineCommands {
         let _turn = self.stripes.turn(id.as_bytes()).await;
         let placed = self.machines.get(id).await?.ok_or(Error::NoSuchMachine)?;
         let view = self.world.read().await?;
-        let due = placed.machine.is_due(view.now);
         let machine = placed.machine.clone();
-        view_at(placed, view.now, &view.world.rules)?.ok_or(Error::NoSuchMachine)?;
-        if due {
-            self.settler.settle_one(machine, &view).await?;
+        let seen = view_at(placed, view.now, &view.world.rules)?.ok_or(Error::NoSuchMachine)?;
+        if seen.machine.version > machine.version {
+            self.settler.settle_one(machine, Some(&seen.cluster), &view).await?;
         }
         Ok(())
     }
 
     /// Whether a name of a cluster is free, or was freed: a holder whose end is due is settled first.
     pub(crate) async fn free_name(&self, cluster: ClusterId, name: &Name, view: &WorldView) -> Result<bool, Error> {
+        self.settler.tell_all(view).await?;
         let Some(holder) = self.machines.holder(cluster, name).await? else { return Ok(true) };
         let now = view.now.max(holder.updated_at);
-        let settled = holder.clone().settle_within(crate::settler::MAX_STEPS, now, &view.world.rules)?;
+        let settled = holder.clone().settle_within(crate::settler::MAX_STEPS, None, now, &view.world.rules)?;
         if settled.machine.holds_name() {
             return Ok(false);
         }
-        self.settler.settle_one(holder, view).await?;
+        self.settler.settle_one(holder, None, view).await?;
         Ok(true)
     }
 
@@ -110,17 +110,17 @@ impl MachineCommands {
         if writing.dry_run {
             self.check_room(&view.cluster, (Some(&stored), &outcome.events), &world).await?;
             let free = !renamed || self.free_name(view.cluster.id, &view.machine.name, &world).await?;
-            return if free { Ok(Attempt::Done(view)) } else { Err(Error::NameTaken.into()) };
+            return if free { Ok(Attempt::Done(Box::new(view))) } else { Err(Error::NameTaken.into()) };
         }
         let keep = writing.keep(&view, world.wall);
         if !outcome.changed {
             self.answers.keep(keep).await?;
-            return Ok(Attempt::Done(view));
+            return Ok(Attempt::Done(Box::new(view)));
         }
         let (write, sizes) = (write_of(&view, stored, outcome.events), world.sizes());
         let asking = sizes.is_some().then(|| write.clone());
         match self.machines.commit(Commit { write, keep, sizes }).await {
-            Ok(()) => Ok(Attempt::Done(view)),
+            Ok(()) => Ok(Attempt::Done(Box::new(view))),
             Err(CommitError::Conflict) => Ok(Attempt::Lost),
             Err(CommitError::NameTaken) if self.free_name(view.cluster.id, &view.machine.name, &world).await? => {
                 Ok(Attempt::Lost)
@@ -142,7 +142,8 @@ impl MachineCommands {
         (write, down): (MachineWrite, Box<StruckDown>),
         dry_run: bool,
     ) -> Result<(), Stop> {
-        if dry_run || self.tell(write).await? { Err(Error::StruckDown(down).into()) } else { Ok(()) }
+        let unsaid = write.events.is_empty();
+        if dry_run || unsaid || self.tell(write).await? { Err(Error::StruckDown(down).into()) } else { Ok(()) }
     }
 
     /// Writes that the world refused something; says no where something changed meanwhile, and it is to be decided anew.

@@ -39,7 +39,7 @@ pub struct CreateMachine {
 
 /// What came of one attempt.
 enum Attempt {
-    Done(MachineView),
+    Done(Box<MachineView>),
     /// The id of this number was used before.
     IdUsed,
     /// Something changed meanwhile.
@@ -80,7 +80,7 @@ impl CreateMachine {
             };
             let outcome = Machine::create_in(new, Some(&cluster), world.now, &world.world.rules);
             match self.attempt((outcome, &mut waited), cluster, &world, writing).await? {
-                Attempt::Done(view) => return Ok(view),
+                Attempt::Done(view) => return Ok(*view),
                 Attempt::IdUsed => k = least_unused(|k| self.commands.machines.id_used(id(k))).await?,
                 // In another second the numbers begin anew.
                 Attempt::Lost => k = 0,
@@ -114,14 +114,14 @@ impl CreateMachine {
             }
             self.commands.check_room(&view.cluster, (None, &outcome.events), world).await?;
             let used = self.commands.machines.id_used(view.machine.id).await?;
-            return Ok(if used { Attempt::IdUsed } else { Attempt::Done(view) });
+            return Ok(if used { Attempt::IdUsed } else { Attempt::Done(Box::new(view)) });
         }
         let keep = writing.keep(&view, world.wall);
         let write = MachineWrite { before: None, after: Some(view.machine.clone()), events: outcome.events };
         let sizes = world.sizes();
         let asking = sizes.is_some().then(|| write.clone());
         match self.commands.machines.commit(Commit { write, keep, sizes }).await {
-            Ok(()) => Ok(Attempt::Done(view)),
+            Ok(()) => Ok(Attempt::Done(Box::new(view))),
             Err(CommitError::IdUsed) => Ok(Attempt::IdUsed),
             Err(CommitError::NoCluster) => Ok(Attempt::Lost),
             Err(CommitError::NameTaken) if self.commands.free_name(cluster, &name, world).await? => Ok(Attempt::Lost),
@@ -219,7 +219,7 @@ mod tests {
         let commands = Arc::new(fixtures::commands(fixtures::world_with(faults(), Preset::Instant, "0s"), machines));
         let create = CreateMachine { commands, clusters: Arc::new(clusters), catalogue: Arc::default() };
         let refused = create.run(request(), Writing::default()).await;
-        assert!(matches!(refused, Err(Error::StruckDown(down)) if down.refusal.code == "no"));
+        assert!(matches!(refused, Err(Error::StruckDown(down)) if fixtures::is_refused(&down)));
     }
 
     #[tokio::test]

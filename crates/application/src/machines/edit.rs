@@ -21,7 +21,7 @@ impl EditMachine {
     /// [`Error::NoSuchMachine`], [`Error::Refused`] where it is TERMINATED, [`Error::NameTaken`],
     /// [`Error::VersionMismatch`], [`Error::SettleLimit`], [`Error::Contention`], [`Error::Store`].
     pub async fn run(&self, id: MachineId, edit: Edit, writing: Writing<MachineView>) -> Result<MachineView, Error> {
-        let decide = |machine: Machine, _: &_, now, rules: &_| machine.edit(&edit, now, rules);
+        let decide = |machine: Machine, cluster: &_, now, rules: &_| machine.edit_in(&edit, Some(cluster), now, rules);
         self.commands.run(id, &writing, decide).await.map_err(Stop::into_error)
     }
 }

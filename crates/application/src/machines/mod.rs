@@ -48,6 +48,6 @@ pub struct MachineView {
 /// The machine as it is at `now`; none where it is forgotten by then. Settles in memory and writes nothing.
 pub(crate) fn view_at(placed: PlacedMachine, now: Instant, rules: &Rules) -> Result<Option<MachineView>, Error> {
     let now = now.max(placed.machine.updated_at);
-    let machine = placed.machine.settle_within(MAX_STEPS, now, rules)?.machine;
+    let machine = placed.machine.settle_within(MAX_STEPS, Some(&placed.cluster), now, rules)?.machine;
     Ok((!machine.is_forgotten(now)).then_some(MachineView { machine, cluster: placed.cluster, now }))
 }

@@ -14,13 +14,19 @@ fn full(cluster: &Cluster, machine_type: Code) -> Error {
 }
 
 /// What is written in the place of a write for which there is no place: that the world refused it. Nothing where it asks for none.
-pub(crate) fn refused(write: &MachineWrite, view: &WorldView) -> Option<(PlaceAsked, MachineWrite)> {
+///
+/// All that its machine is to be told by the view's now was told, or its cluster is given.
+pub(crate) fn refused(
+    write: &MachineWrite,
+    cluster: Option<&Cluster>,
+    view: &WorldView,
+) -> Option<(PlaceAsked, MachineWrite)> {
     let asked = view.sizes()?.asked(write.before.as_ref(), &write.events)?;
     let why = WorldRefusal::InsufficientCapacity;
     let refused = match &write.before {
         None => MachineWrite { before: None, after: None, events: vec![write.events.first()?.refused(why)?] },
         Some(before) => {
-            let refused = before.clone().refuse(asked.cause, why, view.now, &view.world.rules);
+            let refused = before.clone().refuse((asked.cause, why), cluster, view.now, &view.world.rules);
             MachineWrite { before: Some(before.clone()), after: Some(refused.machine), events: refused.events }
         }
     };
@@ -41,7 +47,9 @@ impl MachineCommands {
             self.settler.settle_all(view).await?;
             return Ok(None);
         }
-        let Some((asked, refusal)) = write.and_then(|write| refused(&write, view)) else { return Ok(None) };
+        let Some((asked, refusal)) = write.and_then(|write| refused(&write, Some(cluster), view)) else {
+            return Ok(None);
+        };
         Ok(self.tell(refusal).await?.then(|| full(cluster, asked.machine_type)))
     }
 
@@ -56,7 +64,7 @@ impl MachineCommands {
         let Some(mut asked) = sizes.asked(before, events) else { return Ok(()) };
         self.settler.settle_all(view).await?;
         // Where it was due, what it held is given back by now.
-        asked.holds &= !before.is_some_and(|before| before.is_due(view.now));
+        asked.holds &= !before.is_some_and(|before| before.is_due(Some(cluster), view.now, &view.world.rules));
         let held = held(&self.machines.counts().await?, &sizes, &cluster.region_code);
         let held = held.get(&asked.machine_type).copied().unwrap_or_default();
         let room = sizes.has_place(&cluster.region_code, &asked, held);

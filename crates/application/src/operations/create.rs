@@ -133,7 +133,7 @@ fn creation(
     };
     let Outcome { machine: made, events, struck_down, .. } =
         Machine::create_in(new, cluster, view.now.max(operation.accepted.at), &view.world.rules);
-    let outcome = if struck_down.is_some() { FleetOutcome::StruckDown } else { FleetOutcome::Done };
+    let outcome = struck_down.as_ref().map_or(FleetOutcome::Done, |down| down.outcome());
     let write = MachineWrite { before: None, after: struck_down.is_none().then_some(made), events };
     FleetEntry { result: FleetResult { machine, outcome }, write: Some(write) }
 }

@@ -11,7 +11,7 @@ pub(super) fn decide(work: &FleetWork, placed: PlacedMachine, view: &WorldView) 
     let PlacedMachine { machine: before, cluster } = placed;
     let (now, rules) = (view.now.max(before.updated_at), &view.world.rules);
     let entry = |outcome, write| Some(FleetEntry { result: FleetResult { machine: before.id, outcome }, write });
-    let Ok(settled) = before.clone().settle_within(MAX_STEPS, now, rules) else {
+    let Ok(settled) = before.clone().settle_within(MAX_STEPS, Some(&cluster), now, rules) else {
         return entry(FleetOutcome::SettleLimit, None);
     };
     let matches = |selector: &Selector| selector.matches(&settled.machine, &cluster);
@@ -26,7 +26,9 @@ pub(super) fn decide(work: &FleetWork, placed: PlacedMachine, view: &WorldView) 
     let asked = match work {
         FleetWork::Operate(_, request) => before.clone().request_in(request, Some(&cluster), now, rules),
         FleetWork::Tag { add, remove, .. } => match tagged(&settled.machine, add, remove) {
-            Some(tags) => before.clone().edit(&Edit { tags: Some(tags), ..Edit::default() }, now, rules),
+            Some(tags) => {
+                before.clone().edit_in(&Edit { tags: Some(tags), ..Edit::default() }, Some(&cluster), now, rules)
+            }
             None => return entry(FleetOutcome::InvalidTags, None),
         },
         FleetWork::DeleteCluster(_) | FleetWork::Create(_) => before.clone().delete_in(Some(&cluster), now, rules),
@@ -36,8 +38,8 @@ pub(super) fn decide(work: &FleetWork, placed: PlacedMachine, view: &WorldView) 
         Ok(Outcome { machine, events, struck_down, .. }) => {
             let after = Some(machine).filter(|machine| !machine.is_forgotten(now));
             let write = MachineWrite { before: Some(before.clone()), after, events };
-            let outcome = if struck_down.is_some() { FleetOutcome::StruckDown } else { FleetOutcome::Done };
-            entry(outcome, Some(write))
+            let outcome = struck_down.as_ref().map_or(FleetOutcome::Done, |down| down.outcome());
+            entry(outcome, Some(write).filter(|write| !write.events.is_empty()))
         }
         Err(refusal) => entry(refused(&refusal), None),
     }

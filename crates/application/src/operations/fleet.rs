@@ -251,7 +251,7 @@ pub(super) fn refusal(machine: MachineId, outcome: FleetOutcome) -> FleetEntry {
 
 /// What an entry comes to for which there is no place: the world refuses it, and says so in its history.
 pub(super) fn without_place(entry: FleetEntry, view: &WorldView) -> FleetEntry {
-    match entry.write.as_ref().and_then(|write| refused(write, view)) {
+    match entry.write.as_ref().and_then(|write| refused(write, None, view)) {
         Some((_, write)) => {
             FleetEntry { write: Some(write), ..refusal(entry.result.machine, FleetOutcome::InsufficientCapacity) }
         }

@@ -1,7 +1,8 @@
 //! What a scenario says, as it is kept with the world that it makes.
 
 use cloudm_domain::{
-    Behaviour, Capacity, Code, FaultRule, Instant, Name, NameTemplate, Preset, Protection, Rate, Seed, Span, Tags,
+    Behaviour, Capacity, Code, FaultRule, Instant, Name, NameTemplate, Preset, Protection, Rate, ScheduleRule, Seed,
+    Span, Tags,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub struct Scenario {
     /// What makes chosen things go wrong in it, from its start on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultRule>,
+    /// What is done to machines at known instants.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<ScheduleRule>,
     /// Its clusters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ScenarioCluster>,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_domain::{
-    Behaviour, Capacity, Clock, Faults, Incarnation, Instant, PoolSizes, Preset, Rate, Rules, Seed, Span, Timeline,
-    WallMillis, WorldName,
+    Behaviour, Capacity, Clock, Faults, Incarnation, Instant, PoolSizes, Preset, Rate, Rules, Schedule, Seed, Span,
+    Timeline, WallMillis, WorldName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,7 @@ impl World {
         rules.behaviour = self.rules.behaviour.clone();
         rules.retention = self.rules.retention.clone();
         rules.faults = self.rules.faults.clone();
+        rules.schedule = self.rules.schedule.clone();
         Self {
             name: fork.name,
             incarnation: fork.incarnation,
@@ -137,6 +138,8 @@ struct Stored {
     capacity: Capacity,
     #[serde(default, skip_serializing_if = "Faults::is_empty")]
     faults: Faults,
+    #[serde(default, skip_serializing_if = "Schedule::is_empty")]
+    schedule: Schedule,
     // The first servers wrote none of these.
     #[serde(default = "first")]
     version: u64,
@@ -163,6 +166,7 @@ impl From<Stored> for World {
             retention,
             capacity,
             faults,
+            schedule,
             version,
             origin,
             asked,
@@ -171,6 +175,7 @@ impl From<Stored> for World {
         rules.behaviour = behaviour;
         rules.retention = retention;
         rules.faults = faults;
+        rules.schedule = schedule;
         let before =
             Origin { start: Some(start), rate: clock.rate(), retention: Rules::DEFAULT_RETENTION, scenario: None };
         let origin = origin.unwrap_or(before);
@@ -181,7 +186,7 @@ impl From<Stored> for World {
 impl From<World> for Stored {
     fn from(world: World) -> Self {
         let World { name, incarnation, seed, start, preset, clock, rules, capacity, version, origin, asked } = world;
-        let Rules { behaviour, retention, faults, .. } = rules;
+        let Rules { behaviour, retention, faults, schedule, .. } = rules;
         Self {
             name,
             incarnation,
@@ -193,6 +198,7 @@ impl From<World> for Stored {
             retention,
             capacity,
             faults,
+            schedule,
             version,
             origin: Some(origin),
             asked,

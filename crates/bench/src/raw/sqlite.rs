@@ -10,12 +10,13 @@ use tempfile::TempDir;
 use crate::requests::Shuffle;
 
 /// The schema of a world, in the order of its upgrades.
-const SCHEMA: [&str; 5] = [
+const SCHEMA: [&str; 6] = [
     include_str!("../../../persistence-embedded/src/schema/world_1.sql"),
     include_str!("../../../persistence-embedded/src/schema/world_2.sql"),
     include_str!("../../../persistence-embedded/src/schema/world_3.sql"),
     include_str!("../../../persistence-embedded/src/schema/world_4.sql"),
     include_str!("../../../persistence-embedded/src/schema/world_5.sql"),
+    include_str!("../../../persistence-embedded/src/schema/world_6.sql"),
 ];
 
 /// The id of the cluster that all machines are in.

@@ -3,7 +3,7 @@
 use cloudm_domain::{Behaviour, Bounds, Command, Distribution, Machine, MachineData, Rules, Seed, Span, Timing};
 use proptest::prelude::*;
 
-use crate::life::{Act, START, Told, labels, lives, rules};
+use crate::life::{Act, START, Told, WEB, labels, lives, rules};
 
 proptest! {
     #![proptest_config(crate::config())]
@@ -41,7 +41,7 @@ proptest! {
         let (mut edited, mut now) = (Told::new(2, START, &rules), START);
         for ((after, act), edit) in life.iter().zip(edits) {
             now = now.plus(Span::from_millis(*after));
-            let ordinal = edited.machine.clone().settle(now, &rules).machine.ordinal;
+            let ordinal = edited.machine.clone().settle_in(Some(&WEB), now, &rules).machine.ordinal;
             edited.act(&Act::Edit(edit), now, &rules);
             edited.settle(now, &rules);
             prop_assert_eq!(edited.machine.ordinal, ordinal);
@@ -76,7 +76,7 @@ proptest! {
     fn a_machine_read_back_from_its_data_has_the_same_future(rules in rules(), life in lives(), a in 0..5_000_000u64) {
         let (mut told, now) = Told::live(2, &life, &rules);
         let read = Machine::try_from(MachineData::from(told.machine.clone())).unwrap();
-        let future = read.settle(now.plus(Span::from_millis(a)), &rules).machine;
+        let future = read.settle_in(Some(&WEB), now.plus(Span::from_millis(a)), &rules).machine;
         told.settle(now.plus(Span::from_millis(a)), &rules);
         prop_assert_eq!(future, told.machine);
     }

@@ -88,6 +88,6 @@ fn a_creation_that_is_refused_leaves_what_was_forgotten_at_once() {
     assert_eq!(refused.refused(WorldRefusal::InsufficientCapacity), None, "only a creation is");
     let never = fold([&refused]).unwrap();
     assert_eq!((never.version, never.state), (1, MachineState::Terminated));
-    assert!(never.is_forgotten(START) && !never.holds_name() && !never.is_due(Instant::MAX));
+    assert!(never.is_forgotten(START) && !never.holds_name() && !never.is_due(None, Instant::MAX, &rules));
     assert_eq!(fold([&refused, &refused]), Err(FoldError::OutOfOrder { version: 1 }));
 }

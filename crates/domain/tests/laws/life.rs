@@ -1,9 +1,11 @@
 //! Random lives: what is done to a machine and when, under which rules.
 
+use std::sync::LazyLock;
+
 use cloudm_domain::{
-    Behaviour, Bounds, Cause, Change, ClusterId, Command, Distribution, Edit, Effect, Entered, FaultOn, FaultRefusal,
-    FaultRule, Instant, Machine, MachineEvent, MachineId, MachineState, NewMachine, Odds, Outcome, Preset, Protection,
-    Request, Rules, Seed, Span, Tags, Timing, WorldRefusal,
+    Behaviour, Bounds, Cause, Change, Cluster, ClusterId, Command, Distribution, Edit, Effect, Entered, FaultOn,
+    FaultRefusal, FaultRule, Instant, Machine, MachineEvent, MachineId, MachineState, NewMachine, Odds, Outcome,
+    Preset, Protection, Request, Rules, ScheduleKind, ScheduleRule, Seed, Selector, Span, Tags, Timing, WorldRefusal,
 };
 use proptest::prelude::*;
 
@@ -140,8 +142,44 @@ pub(crate) fn histories_of_rules() -> impl Strategy<Value = History> {
     })
 }
 
-/// Rules with all their changes, and with faults.
+/// Entries of a schedule, from an instant on each.
+fn plans() -> impl Strategy<Value = Vec<(u64, ScheduleRule)>> {
+    let selector = prop_oneof![
+        2 => Just(Selector::default()),
+        1 => prop::sample::select(vec!["A", "B"]).prop_map(of_region),
+        1 => Just(Selector { states: vec![MachineState::Running, MachineState::Failed], ..Selector::default() }),
+    ];
+    let times = (0..5_000_000u64, 1..1_000_000u64, 0..600_000u64, 0..600_000u64);
+    let plan = (prop::sample::select(ScheduleKind::ALL), selector, times);
+    let plan = plan.prop_map(|(kind, selector, (from, ahead, window, notice))| {
+        let at = |after| START.plus(Span::from_millis(from + after));
+        let is_outage = kind == ScheduleKind::RegionOutage;
+        let selector = if is_outage { of_region("A") } else { selector };
+        let notice = Span::from_millis(if is_outage { 0 } else { notice });
+        (from, ScheduleRule { kind, selector, not_before: at(ahead), deadline: at(ahead + window + 1), notice })
+    });
+    prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec(plan, 1..4)]
+}
+
+fn of_region(code: &str) -> Selector {
+    Selector { regions: vec![code.parse().unwrap()], ..Selector::default() }
+}
+
+/// Rules with all their changes, with faults and a schedule.
 pub(crate) fn rules() -> impl Strategy<Value = Rules> {
+    (unplanned_rules(), plans()).prop_map(|(mut rules, plans)| {
+        let seed = Seed::new(1).unwrap();
+        for (from, rule) in plans {
+            let from = START.plus(Span::from_millis(from));
+            rule.check(from).unwrap();
+            rules.schedule.push(rule, from, seed);
+        }
+        rules
+    })
+}
+
+/// Rules with all their changes, and with faults.
+pub(crate) fn unplanned_rules() -> impl Strategy<Value = Rules> {
     (histories_of_rules(), troubles()).prop_map(|((seed, first, changes), troubles)| {
         let mut rules = Rules::new(seed, first);
         for (after, lasting, rule) in troubles {
@@ -158,6 +196,16 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     })
 }
 
+/// The cluster of all machines.
+pub(crate) static WEB: LazyLock<Cluster> = LazyLock::new(|| Cluster {
+    id: ClusterId::from_bytes([9; 12]),
+    name: "web".parse().unwrap(),
+    region_code: "A".parse().unwrap(),
+    version: 1,
+    created_at: START,
+    updated_at: START,
+});
+
 /// A machine and all that happened to it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Told {
@@ -170,24 +218,27 @@ impl Told {
     pub(crate) fn new(number: u8, at: Instant, rules: &Rules) -> Self {
         let new = NewMachine {
             id: MachineId::from_bytes([number; 12]),
-            cluster_id: ClusterId::from_bytes([9; 12]),
+            cluster_id: WEB.id,
             name: format!("machine-{number}").parse().unwrap(),
             machine_type: "small".parse().unwrap(),
             tags: Tags::default(),
             protection: Protection::default(),
             start: number.is_multiple_of(2),
         };
-        let Outcome { machine, events, .. } = Machine::create(new, at, rules);
+        let Outcome { machine, events, .. } = Machine::create_in(new, Some(&WEB), at, rules);
         Self { machine, events }
     }
 
     pub(crate) fn act(&mut self, act: &Act, now: Instant, rules: &Rules) {
         let machine = self.machine.clone();
         let outcome = match act {
-            Act::Ask(request) => machine.request(request, now, rules),
-            Act::Delete => machine.delete(now, rules),
-            Act::Edit(edit) => machine.edit(edit, now, rules),
-            Act::Refuse => Ok(machine.refuse(Cause::Start, WorldRefusal::InsufficientCapacity, now, rules)),
+            Act::Ask(request) => machine.request_in(request, Some(&WEB), now, rules),
+            Act::Delete => machine.delete_in(Some(&WEB), now, rules),
+            Act::Edit(edit) => machine.edit_in(edit, Some(&WEB), now, rules),
+            Act::Refuse => {
+                let refused = (Cause::Start, WorldRefusal::InsufficientCapacity);
+                Ok(machine.refuse(refused, Some(&WEB), now, rules))
+            }
         };
         if let Ok(outcome) = outcome {
             self.take(outcome);
@@ -195,7 +246,7 @@ impl Told {
     }
 
     pub(crate) fn settle(&mut self, now: Instant, rules: &Rules) {
-        let outcome = self.machine.clone().settle_within(MOST, now, rules).unwrap();
+        let outcome = self.machine.clone().settle_within(MOST, Some(&WEB), now, rules).unwrap();
         self.take(outcome);
     }
 

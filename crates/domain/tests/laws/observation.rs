@@ -1,9 +1,9 @@
 //! Law 1: observation changes nothing. The rules change on the way.
 
-use cloudm_domain::{Change, MachineEvent, Span};
+use cloudm_domain::Span;
 use proptest::prelude::*;
 
-use crate::life::{START, Told, later, lives, rules};
+use crate::life::{START, Told, WEB, later, lives, rules};
 
 proptest! {
     #![proptest_config(crate::config())]
@@ -49,21 +49,33 @@ proptest! {
     fn a_bounded_settle_is_whole_or_refused(rules in rules(), life in lives(), limit in 0..6usize) {
         let (told, now) = Told::live(2, &life, &rules);
         let now = now.plus(Span::from_secs(3600));
-        let whole = told.machine.clone().settle(now, &rules);
-        match told.machine.clone().settle_within(limit, now, &rules) {
+        let whole = told.machine.clone().settle_in(Some(&WEB), now, &rules);
+        match told.machine.clone().settle_within(limit, Some(&WEB), now, &rules) {
             Ok(settled) => prop_assert_eq!(settled, whole),
             Err(_) => {
                 prop_assert!(whole.events.len() > limit);
-                let part = told.machine.settle_at_most(limit, now, &rules);
-                // The faults that matched a step come before the state that it enters, and are not parted from it.
-                let enters = |event: &MachineEvent| matches!(event.change, Change::Entered(_));
-                let on_top = limit.checked_sub(1).and_then(|last| whole.events[last..].iter().position(enters));
-                let end = limit + on_top.unwrap_or(0);
+                let part = told.machine.settle_at_most(limit, Some(&WEB), now, &rules);
+                // What comes with the last of them is not parted from it: faults that match, and all that is told at once.
+                let end = part.events.len();
+                prop_assert!((limit..limit + 8).contains(&end));
                 prop_assert_eq!(&part.events[..], &whole.events[..end]);
-                let rest = part.machine.settle(now, &rules);
+                let rest = part.machine.settle_in(Some(&WEB), now, &rules);
                 prop_assert_eq!(&rest.events[..], &whole.events[end..]);
                 prop_assert_eq!(rest.machine, whole.machine);
             }
         }
+    }
+    /// Once all were told, nobody has to look for what was told: the future is the same without.
+    #[test]
+    fn what_all_were_told_is_looked_at_no_more(rules in rules(), life in lives(), a in 0..5_000_000u64, b in 0..5_000_000u64) {
+        let (mut told, now) = Told::live(2, &life, &rules);
+        let (early, late) = later(now, a, b);
+        told.settle(early, &rules);
+        let mut swept = rules.clone();
+        swept.schedule.all_told(early);
+        let mut forgetful = told.clone();
+        told.settle(late, &rules);
+        forgetful.settle(late, &swept);
+        prop_assert_eq!(forgetful, told);
     }
 }

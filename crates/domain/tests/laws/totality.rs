@@ -5,7 +5,7 @@ use cloudm_domain::{
 };
 use proptest::prelude::*;
 
-use crate::life::{MOST, Told, acts, behaviours, lives, rules};
+use crate::life::{MOST, Told, WEB, acts, behaviours, lives, rules};
 
 /// As much trouble as there can be, in as little time.
 fn eternal() -> Behaviour {
@@ -54,7 +54,7 @@ proptest! {
             told.act(&act, now, &rules);
         }
         told.settle(Instant::MAX, &rules);
-        prop_assert!(!told.machine.is_due(Instant::MAX));
+        prop_assert!(!told.machine.is_due(Some(&WEB), Instant::MAX, &rules));
         prop_assert_eq!(fold(&told.events), Ok(told.machine));
     }
 
@@ -62,7 +62,7 @@ proptest! {
     #[test]
     fn a_chain_always_gets_on(rules in rules(), life in lives()) {
         let (told, now) = Told::live(2, &life, &rules);
-        let outcome = told.machine.settle_within(MOST, now.plus(Span::from_secs(7200)), &rules);
+        let outcome = told.machine.settle_within(MOST, Some(&WEB), now.plus(Span::from_secs(7200)), &rules);
         prop_assert!(outcome.is_ok());
     }
 }

@@ -116,5 +116,5 @@ fn a_terminated_machine_stays_readable_for_the_retention() {
     assert_eq!(ended.state, Terminated);
     assert!(!ended.is_forgotten(ended.state_changed_at.plus(last)));
     assert!(ended.is_forgotten(ended.state_changed_at.plus(first_without)));
-    assert!(!ended.is_due(Instant::MAX), "forgetting is no event");
+    assert!(!ended.is_due(None, Instant::MAX, &rules), "forgetting is no event");
 }

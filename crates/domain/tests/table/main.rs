@@ -104,6 +104,7 @@ fn machine(state: MachineState, stuck: bool, protection: Protection) -> Machine 
         ordinal: 5,
         attempt: 0,
         faults: Vec::new(),
+        scheduled: Vec::new(),
         version: 7,
         created_at: at,
         updated_at: at,

@@ -73,5 +73,5 @@ pub(crate) async fn create_cluster(
 problems!(CreateClusterProblems:
     NoSuchWorld, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, RequestTimeout,
     NameTaken, TooManyClusters, IdempotencyInFlight, BodyTooLarge, UnsupportedMediaType, UnknownField, DuplicateField,
-    MissingField, WrongType, InvalidName, InvalidValue, UnknownRegion, IdempotencyMismatch, Throttled, Contention, StoreUnavailable,
+    MissingField, WrongType, InvalidName, InvalidValue, UnknownRegion, IdempotencyMismatch, Throttled, Contention, RegionOutage, StoreUnavailable,
 );

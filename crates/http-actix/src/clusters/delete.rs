@@ -66,7 +66,7 @@ pub(crate) async fn delete_cluster(request: HttpRequest, world: World, _: NoBody
 
 problems!(DeleteClusterProblems:
     NoSuchWorld, InvalidId, UnexpectedBody, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, NoSuchCluster,
-    RequestTimeout, ClusterNotEmpty, VersionMismatch, BodyTooLarge, Throttled, Settling, Contention, TooManyOperations, StoreUnavailable,
+    RequestTimeout, ClusterNotEmpty, VersionMismatch, BodyTooLarge, Throttled, Settling, Contention, TooManyOperations, RegionOutage, StoreUnavailable,
 );
 
 async fn delete_with_machines(request: &HttpRequest, world: &World, id: ClusterId) -> Result<HttpResponse, Problem> {

@@ -71,5 +71,5 @@ problems!(EditClusterProblems:
     NoSuchWorld, InvalidId, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader,
     NoSuchCluster, RequestTimeout, NameTaken, VersionMismatch, BodyTooLarge, UnsupportedMediaType, UnknownField,
     DuplicateField, WrongType, InvalidName, InvalidValue, UnknownRegion, Throttled, InsufficientCapacity, Settling,
-    Contention, StoreUnavailable,
+    Contention, RegionOutage, StoreUnavailable,
 );

@@ -110,5 +110,5 @@ problems!(CreateMachineProblems:
     NoSuchWorld, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, RequestTimeout,
     NameTaken, IdempotencyInFlight, BodyTooLarge, UnsupportedMediaType, UnknownField, DuplicateField, MissingField,
     WrongType, InvalidName, InvalidTags, InvalidValue, UnknownCluster, UnknownMachineType, IdempotencyMismatch, Throttled, SettleLimit,
-    InsufficientCapacity, Settling, Contention, StoreUnavailable,
+    InsufficientCapacity, Settling, Contention, RegionOutage, StoreUnavailable,
 );

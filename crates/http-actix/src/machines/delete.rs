@@ -59,5 +59,5 @@ pub(crate) async fn delete_machine(request: HttpRequest, world: World, _: NoBody
 
 problems!(DeleteMachineProblems:
     NoSuchWorld, InvalidId, UnexpectedBody, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader, NoSuchMachine,
-    RequestTimeout, Protected, VersionMismatch, BodyTooLarge, Throttled, SettleLimit, Contention, StoreUnavailable,
+    RequestTimeout, Protected, VersionMismatch, BodyTooLarge, Throttled, SettleLimit, Contention, RegionOutage, StoreUnavailable,
 );

@@ -97,5 +97,5 @@ problems!(EditMachineProblems:
     NoSuchWorld, InvalidId, MissingBody, MalformedJson, UnknownParameter, DuplicateParameter, InvalidParameter, InvalidHeader,
     NoSuchMachine, RequestTimeout, NameTaken, MachineTerminated, VersionMismatch, BodyTooLarge, UnsupportedMediaType,
     UnknownField, DuplicateField, WrongType, InvalidName, InvalidTags, InvalidValue, Throttled, SettleLimit, Contention,
-    StoreUnavailable,
+    RegionOutage, StoreUnavailable,
 );

@@ -35,6 +35,7 @@ pub(crate) use wait::wait_for_machine;
 
 use crate::answer::Answer;
 use crate::openapi::{CauseCode, MachineOperationCode, MachineStateCode};
+use crate::schedule::ScheduledEventBody;
 use crate::shape;
 
 /// A simulated machine.
@@ -84,6 +85,10 @@ pub(crate) struct MachineBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = StateReasonBody, required = false)]
     state_reason: Option<StateReasonBody>,
+    /// What is going to be done to it, as it was told; absent where that is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<ScheduledEventBody>, required = false)]
+    scheduled_events: Vec<ScheduledEventBody>,
     /// The operations that, not forced, would change it now.
     #[serde(serialize_with = "shape::operations")]
     #[schema(value_type = Vec<MachineOperationCode>, example = json!(["STOP", "REBOOT", "SUSPEND", "TERMINATE"]))]
@@ -195,6 +200,7 @@ impl<'a> MachineBody<'a> {
             state_changed_at: machine.state_changed_at,
             transition: TransitionBody::of(machine),
             state_reason: machine.reason.map(StateReasonBody::from),
+            scheduled_events: machine.scheduled.iter().map(ScheduledEventBody::from).collect(),
             allowed_operations,
             protection: machine.protection.into(),
             version: machine.version,

@@ -72,7 +72,7 @@ problems!(OperateMachineProblems:
     NoSuchWorld, InvalidId, UnknownAction, MissingParameter, UnexpectedBody, UnknownParameter, DuplicateParameter, InvalidParameter,
     InvalidHeader, NoSuchMachine, RequestTimeout, IllegalTransition, OperationInProgress, Protected, IdempotencyInFlight,
     VersionMismatch, BodyTooLarge, UnknownMachineType, IdempotencyMismatch, Throttled, SettleLimit,
-    InsufficientCapacity, Settling, Contention, StoreUnavailable,
+    InsufficientCapacity, Settling, Contention, RegionOutage, StoreUnavailable,
 );
 
 fn command(query: &mut Query) -> Result<Command, Problem> {

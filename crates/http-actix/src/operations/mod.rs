@@ -232,6 +232,7 @@ fn refusal(outcome: FleetOutcome) -> Option<&'static str> {
         FleetOutcome::ClusterNotEmpty => codes::Code::ClusterNotEmpty,
         FleetOutcome::InsufficientCapacity => codes::Code::InsufficientCapacity,
         FleetOutcome::StruckDown => codes::Code::Fault,
+        FleetOutcome::RegionOutage => codes::Code::RegionOutage,
     };
     Some(code.text())
 }

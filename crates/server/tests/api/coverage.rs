@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     bulk, capacity, clock, clusters, digests, endings, events, faults, fleets, lists, machines, operations, scenarios,
-    scorecard, site, site_constants, snapshots, spec, stats, surroundings, waits, worlds,
+    schedule, scorecard, site, site_constants, snapshots, spec, stats, surroundings, waits, worlds,
 };
 
 /// A test, and the operations that it shows at work.
@@ -43,6 +43,10 @@ const TESTS: &[Shows] = &[
     (
         faults::listed::a_fault_is_posted_read_and_removed,
         &["createFault", "getFault", "listFaults", "deleteFault", "deleteFaults"],
+    ),
+    (
+        schedule::a_schedule_is_posted_read_and_taken_out,
+        &["createScheduleEntry", "getScheduleEntry", "getSchedule", "deleteScheduleEntry", "deleteSchedule"],
     ),
     (scorecard::a_score_is_kept_of_what_happened, &["getScorecard"]),
     (digests::one_seed_has_one_digest_and_another_has_another, &["getDigest"]),

@@ -25,6 +25,11 @@ async fn writes(site: &Site) -> Vec<(&'static str, String, Value)> {
             "/sim/v1/worlds/default/faults?".into(),
             json!({"on": {"operation": "CREATE"}, "effect": {"kind": "fail"}}),
         ),
+        (
+            "POST",
+            "/sim/v1/worlds/default/schedule?".into(),
+            json!({"kind": "MAINTENANCE_STOP", "not_before": "2099-01-01T00:00:00Z"}),
+        ),
     ];
     let knows = |operation: &&spec::Operation| operation.has_query("dry_run");
     assert_eq!(writes.len(), spec::operations().iter().filter(knows).count(), "each write that knows dry_run");

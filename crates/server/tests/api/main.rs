@@ -31,6 +31,7 @@ mod operations;
 mod past;
 mod prefer;
 mod scenarios;
+mod schedule;
 mod scorecard;
 mod shared;
 mod site;

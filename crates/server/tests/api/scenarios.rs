@@ -17,6 +17,11 @@ fn story() -> Value {
                 "effect": {"kind": "refuse", "code": "no_luck", "status": 500}},
             {"on": {"state": "STARTING"}, "effect": {"kind": "delay", "by": "10m"}, "probability": 0.5},
         ],
+        "schedule": [
+            {"kind": "MAINTENANCE_STOP", "selector": {"name": "web-2"}, "not_before": "2030-01-01T00:20:00Z", "notice": "5m"},
+            {"kind": "REGION_OUTAGE", "selector": {"region": "B"}, "not_before": "2030-01-02T00:00:00Z",
+                "deadline": "2030-01-02T01:00:00Z"},
+        ],
         "clusters": [{"name": "web", "region_code": "A"}, {"name": "db", "region_code": "B"}],
         "machines": [
             {"name": "web-{n}", "count": 3, "cluster_name": "web", "tags": ["team:a"]},
@@ -58,6 +63,11 @@ async fn a_scenario_makes_a_world_that_is_the_same_each_time() {
         let main = &machines(&a).await[0];
         assert_eq!((&main["state"], &main["machine_type"]), (&json!("STOPPED"), &json!("large")));
         assert_eq!(main["protection"], json!({"stop": true, "terminate": true}));
+        let maintained = &machines(&a).await[3];
+        assert_eq!(
+            (&maintained["state"], &maintained["state_reason"]["code"]),
+            (&json!("STOPPED"), &json!("MAINTENANCE"))
+        );
         let matches = a.counts().await;
         assert_eq!(matches[0], (1, 1));
         let card = a.simulate("GET", "/scorecard", &Value::Null).await.expect(200).json();
@@ -134,6 +144,8 @@ pub(crate) async fn a_world_is_given_as_a_scenario_that_makes_one_like_it() {
         );
         assert_eq!(given["clusters"], story()["clusters"]);
         assert_eq!(given["faults"][0]["effect"], story()["faults"][0]["effect"]);
+        let ahead = given["schedule"].as_array().unwrap();
+        assert_eq!((ahead.len(), &ahead[0]["kind"]), (1, &json!("REGION_OUTAGE")));
         assert_eq!(given["machines"].as_array().unwrap().len(), 4);
         let mut without = given.clone();
         without["faults"] = json!([]);
@@ -175,6 +187,9 @@ async fn each_mistake_of_a_scenario_is_pointed_at_and_changes_nothing() {
             (with("/faults/1/effect", json!({"kind": "delay"})), "missing_field", "/faults/1/effect/by"),
             (with("/faults/1/on", json!({"state": "STOPPED"})), "invalid_fault", "/faults/1/effect"),
             (with("/faults/0/selector", json!({"region": "Z"})), "unknown_region", "/faults/0/selector/region"),
+            (with("/schedule/0/not_before", json!("soon")), "invalid_value", "/schedule/0/not_before"),
+            (with("/schedule/1/selector", json!({})), "invalid_schedule", "/schedule/1/selector"),
+            (with("/schedule/1/selector", json!({"region": "Z"})), "unknown_region", "/schedule/1/selector/region"),
             (with("/clusters/1/region_code", json!("Z")), "unknown_region", "/clusters/1/region_code"),
             (with("/clusters/1/name", json!("web")), "invalid_value", "/clusters/1/name"),
             (with("/machines/2/cluster_name", json!("none")), "unknown_cluster", "/machines/2/cluster_name"),

@@ -1,4 +1,4 @@
-//! Observation changes nothing: a world full of faults that many read while it is advanced, by servers that are killed, ends as one that nobody
+//! Observation changes nothing: a world full of faults and with a full schedule that many read while it is advanced, by servers that are killed, ends as one that nobody
 //! looked at.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +38,20 @@ fn faults() -> [Value; 5] {
     ]
 }
 
+/// What is done to machines of a world at known instants.
+fn schedule() -> [Value; 4] {
+    [
+        json!({"kind": "SPOT_TERMINATION", "selector": {"name": "m-1*"}, "notice": "10m",
+            "not_before": "2030-01-01T05:00:00Z", "deadline": "2030-01-01T07:00:00Z"}),
+        json!({"kind": "MAINTENANCE_MIGRATION", "selector": {"cluster": "web", "state": "RUNNING"},
+            "not_before": "2030-01-01T08:00:00Z", "deadline": "2030-01-01T10:00:00Z"}),
+        json!({"kind": "MAINTENANCE_STOP", "selector": {"name": "m-2*"}, "notice": "1h",
+            "not_before": "2030-01-01T12:00:00Z"}),
+        json!({"kind": "REGION_OUTAGE", "selector": {"region": "A"},
+            "not_before": "2030-01-01T15:00:00Z", "deadline": "2030-01-01T16:00:00Z"}),
+    ]
+}
+
 /// How often each of them matched and struck machines.
 fn struck(server: &Server, world: &str) -> Vec<Value> {
     let answer = server.client().raw("GET", &format!("/sim/v1/worlds/{world}/faults"), &[], "").unwrap();
@@ -53,6 +67,9 @@ fn fleet(server: &Server, world: &str, size: usize) -> Vec<String> {
     post(&client, "/sim/v1/worlds", &json!({"name": world, "seed": 42, "preset": "flaky"})).unwrap();
     for fault in faults() {
         post(&client, &format!("/sim/v1/worlds/{world}/faults"), &fault).unwrap();
+    }
+    for entry in schedule() {
+        post(&client, &format!("/sim/v1/worlds/{world}/schedule"), &entry).unwrap();
     }
     post(&client, &format!("/worlds/{world}/api/v1/clusters"), &json!({"name": "web", "region_code": "A"})).unwrap();
     let path = format!("/worlds/{world}/api/v1/machines");

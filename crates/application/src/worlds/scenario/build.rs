@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use cloudm_domain::{
     Catalogue, Clock, Cluster, ClusterId, Code, Faults, Incarnation, Instant, Machine, MachineEvent, MachineId, Name,
-    NewMachine, Outcome, PoolSizes, Rules, Seed, Timeline, WorldName, WorldRefusal,
+    NewMachine, Outcome, PoolSizes, Rules, Schedule, Seed, Span, Timeline, WorldName, WorldRefusal,
 };
 
 use crate::capacity::check_pool;
 use crate::clusters::check_region;
 use crate::error::{Error, ScenarioPart};
-use crate::faults::check_codes;
+use crate::faults::check_selector;
 use crate::machines::machine_type;
 use crate::ports::{Asked, Origin, Scenario, ScenarioCluster, ScenarioMachines, World};
 
@@ -63,9 +63,20 @@ fn rules(scenario: &Scenario, catalogue: &Catalogue) -> Result<Rules, Error> {
         if number >= Faults::MAX_AT_ONCE {
             return Err(at(part, Error::TooManyFaults));
         }
-        check_codes(rule, catalogue).map_err(|why| at(part, why))?;
+        check_selector(&rule.selector, catalogue).map_err(|why| at(part, why))?;
         rule.check(scenario.start).map_err(|why| at(part, why.into()))?;
         rules.faults.push(rule.clone(), scenario.start, scenario.seed);
+    }
+    for (number, rule) in scenario.schedule.iter().enumerate() {
+        let part = ScenarioPart::Schedule(number);
+        if number >= Schedule::MAX {
+            return Err(at(part, Error::TooManyRules));
+        }
+        check_selector(&rule.selector, catalogue).map_err(|why| at(part, why))?;
+        // Machines that are made at the start are told after it.
+        let from = scenario.start.plus(Span::from_millis(1));
+        rule.check(from).map_err(|why| at(part, why.into()))?;
+        rules.schedule.push(rule.clone(), from, scenario.seed);
     }
     Ok(rules)
 }
@@ -219,6 +230,7 @@ mod tests {
             behaviour: None,
             capacity: Capacity::default(),
             faults: Vec::new(),
+            schedule: Vec::new(),
             clusters: vec![cluster("web", "A"), cluster("db", "B")],
             machines: vec![machines("web-{n}", 3, "web"), machines("main", 1, "db")],
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloudm_domain::{Machine, MachineState, NameTemplate, Order, Selector, WorldName};
+use cloudm_domain::{Machine, MachineState, NameTemplate, Order, ScheduleRule, Selector, WorldName};
 
 use crate::cloud::Cloud;
 use crate::error::Error;
@@ -43,6 +43,7 @@ impl GetScenario {
 fn rules(view: &WorldView) -> Scenario {
     let World { seed, start, preset, clock, rules, capacity, .. } = &*view.world;
     let behaviour = rules.behaviour.at(view.now);
+    let ahead = |rule: &&ScheduleRule| rule.deadline > view.now;
     Scenario {
         seed: *seed,
         start: *start,
@@ -52,6 +53,7 @@ fn rules(view: &WorldView) -> Scenario {
         behaviour: (*behaviour != preset.behaviour()).then(|| behaviour.clone()),
         capacity: capacity.clone(),
         faults: rules.faults.iter().map(|fault| fault.rule.clone()).collect(),
+        schedule: rules.schedule.iter().map(|entry| &entry.rule).filter(ahead).cloned().collect(),
         clusters: Vec::new(),
         machines: Vec::new(),
     }

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use cloudm_domain::{
-    Cluster, ClusterId, Fault, Faults, Instant, Machine, MachineData, MachineEvent, MachineId, Timeline,
+    Cluster, ClusterId, Fault, Faults, Instant, Machine, MachineData, MachineEvent, MachineId, Schedule, ScheduleEntry,
+    Timeline,
 };
 
 use super::{Head, Line};
@@ -45,6 +46,7 @@ impl Check {
         rules(&head.behaviour, head.now)?;
         rules(&head.retention, head.now)?;
         faults(&head.faults)?;
+        schedule(&head.schedule)?;
         holds(head.behaviour.values().all(|one| one.mistakes().is_empty()), "its behaviour makes no sense")?;
         Ok(Self {
             now: head.now,
@@ -148,6 +150,15 @@ fn faults(faults: &Faults) -> Checked {
     holds(ids.len() == live, "there is another fault with this id")?;
     let makes_sense = |fault: &Fault| fault.rule.check(Instant::MIN).is_ok();
     holds(faults.iter().all(makes_sense), "a fault makes no sense")
+}
+
+fn schedule(schedule: &Schedule) -> Checked {
+    holds(schedule.len() <= Schedule::MAX, "its schedule has too many entries")?;
+    let ids: HashSet<_> = schedule.iter().map(|entry| entry.id).collect();
+    holds(ids.len() == schedule.len(), "there is another entry of the schedule with this id")?;
+    let makes_sense =
+        |entry: &ScheduleEntry| entry.rule.check(Instant::MIN).is_ok() && entry.announced_at <= entry.rule.not_before;
+    holds(schedule.iter().all(makes_sense), "an entry of the schedule makes no sense")
 }
 
 fn rules<T>(timeline: &Timeline<T>, now: Instant) -> Checked {

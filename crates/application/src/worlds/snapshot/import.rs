@@ -70,6 +70,7 @@ fn record(head: Head, name: WorldName, incarnation: Incarnation) -> World {
     rules.behaviour = head.behaviour;
     rules.retention = head.retention;
     rules.faults = head.faults;
+    rules.schedule = head.schedule;
     World {
         name,
         incarnation,

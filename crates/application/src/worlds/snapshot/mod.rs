@@ -13,8 +13,8 @@ mod tests;
 mod write;
 
 use cloudm_domain::{
-    Behaviour, Capacity, Cluster, Faults, Instant, MachineData, MachineEvent, Preset, Rate, Seed, Span, Timeline,
-    WorldName,
+    Behaviour, Capacity, Cluster, Faults, Instant, MachineData, MachineEvent, Preset, Rate, Schedule, Seed, Span,
+    Timeline, WorldName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,8 @@ struct Head {
     capacity: Capacity,
     #[serde(default, skip_serializing_if = "Faults::is_empty")]
     faults: Faults,
+    #[serde(default, skip_serializing_if = "Schedule::is_empty")]
+    schedule: Schedule,
     origin: Origin,
 }
 

@@ -71,6 +71,7 @@ fn head(world: World, now: Instant) -> Head {
         retention: world.rules.retention,
         capacity: world.capacity,
         faults: world.rules.faults,
+        schedule: world.rules.schedule,
         origin: world.origin,
     }
 }

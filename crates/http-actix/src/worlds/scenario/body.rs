@@ -2,7 +2,7 @@
 
 use cloudm_application::ports::{Scenario, ScenarioCluster, ScenarioMachines};
 use cloudm_domain::{
-    Capacity, Code, FaultRule, Instant, Name, NameTemplate, Pool, Preset, Rate, Rules, Seed, Span, Tags,
+    Capacity, Code, FaultRule, Instant, Name, NameTemplate, Pool, Preset, Rate, Rules, ScheduleRule, Seed, Span, Tags,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use crate::faults::{NewFaultBody, shown_rule};
 use crate::machines::{ProtectionBody, TagText};
 use crate::operations::check_name;
 use crate::problem::Problem;
+use crate::schedule::NewEntryBody;
 
 /// A whole world: how it begins, and what is in it then. What is absent is chosen.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -53,6 +54,10 @@ pub(crate) struct ScenarioBody {
     #[serde(default)]
     #[schema(value_type = Vec<NewFaultBody>, required = false, max_items = 100)]
     faults: Vec<Object<NewFaultBody>>,
+    /// What is done to machines at known instants.
+    #[serde(default)]
+    #[schema(value_type = Vec<NewEntryBody>, required = false, max_items = 1000)]
+    schedule: Vec<Object<NewEntryBody>>,
     /// Its clusters.
     #[serde(default)]
     #[schema(value_type = Vec<NewClusterBody>, required = false, max_items = 1000)]
@@ -126,6 +131,7 @@ impl ScenarioBody {
         let capacity = Capacity::new(pools.clone(), suspended_frees_place)
             .map_err(|why| super::mistakes::capacity(why.into(), &pools))?;
         let faults = self.faults.into_iter().enumerate().map(fault).collect::<Result<_, _>>()?;
+        let schedule = self.schedule.into_iter().enumerate().map(entry).collect::<Result<_, _>>()?;
         let machines = self.machines.into_iter().enumerate().map(machines).collect::<Result<_, _>>()?;
         let clusters = self
             .clusters
@@ -140,6 +146,7 @@ impl ScenarioBody {
             behaviour,
             capacity,
             faults,
+            schedule,
             clusters: clusters.collect(),
             machines,
         };
@@ -151,6 +158,10 @@ fn fault((number, Object(body)): (usize, Object<NewFaultBody>)) -> Result<FaultR
     body.read().map_err(|why| why.under(&format!("/faults/{number}")))
 }
 
+fn entry((number, Object(body)): (usize, Object<NewEntryBody>)) -> Result<ScheduleRule, Problem> {
+    body.read().map_err(|why| why.under(&format!("/schedule/{number}")))
+}
+
 fn machines((number, Object(body)): (usize, Object<ScenarioMachinesBody>)) -> Result<ScenarioMachines, Problem> {
     let ScenarioMachinesBody { name, count: Count(count), cluster_name, machine_type, tags, start, protection } = body;
     check_name(&name, count, &format!("/machines/{number}/name"))?;
@@ -160,7 +171,8 @@ fn machines((number, Object(body)): (usize, Object<ScenarioMachinesBody>)) -> Re
 
 /// A scenario, in the form in which it is put.
 pub(crate) fn shown(scenario: &Scenario) -> Value {
-    let Scenario { seed, start, rate, retention, preset, behaviour, capacity, faults, clusters, machines } = scenario;
+    let Scenario { seed, start, rate, retention, preset, behaviour, capacity, faults, schedule, clusters, machines } =
+        scenario;
     let mut shown =
         json!({"seed": seed, "start": start.to_string(), "rate": rate, "retention": retention, "preset": preset});
     if let Some(behaviour) = behaviour {
@@ -170,6 +182,7 @@ pub(crate) fn shown(scenario: &Scenario) -> Value {
         shown["capacity"] = shown_capacity(capacity);
     }
     shown["faults"] = faults.iter().map(shown_rule).collect();
+    shown["schedule"] = schedule.iter().map(crate::schedule::shown_rule).collect();
     let cluster = |one: &ScenarioCluster| json!({"name": one.name.as_str(), "region_code": one.region_code.as_str()});
     shown["clusters"] = clusters.iter().map(cluster).collect();
     shown["machines"] = machines.iter().map(shown_machines).collect();

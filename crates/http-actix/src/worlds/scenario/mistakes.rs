@@ -23,6 +23,8 @@ pub(super) fn problem(error: Error, pools: &[Pool]) -> Problem {
         ScenarioPart::Pool(_) => capacity(why, pools),
         ScenarioPart::Fault(_) if matches!(why, Error::TooManyFaults) => too_many("/faults", &why),
         ScenarioPart::Fault(number) => crate::faults::refused(why).under(&format!("/faults/{number}")),
+        ScenarioPart::Schedule(_) if matches!(why, Error::TooManyRules) => too_many("/schedule", &why),
+        ScenarioPart::Schedule(number) => crate::schedule::refused(why).under(&format!("/schedule/{number}")),
         ScenarioPart::Cluster(_) if matches!(why, Error::TooManyClusters) => too_many("/clusters", &why),
         ScenarioPart::Cluster(number) => of_field(why, &format!("/clusters/{number}")),
         ScenarioPart::Machines(_) if matches!(why, Error::TooManyMachines) => too_many("/machines", &why),

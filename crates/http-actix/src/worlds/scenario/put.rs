@@ -59,5 +59,6 @@ pub(crate) async fn put_scenario(
 problems!(PutScenarioProblems:
     MissingBody, MalformedJson, UnknownParameter, NoSuchWorld, RequestTimeout, TooManyWorlds, BodyTooLarge, UnsupportedMediaType,
     UnknownField, DuplicateField, MissingField, WrongType, InvalidName, InvalidTags, InvalidValue, UnknownRegion,
-    UnknownMachineType, UnknownCluster, InvalidBehaviour, InvalidCapacity, InvalidFault, Contention, StoreUnavailable,
+    UnknownMachineType, UnknownCluster, InvalidBehaviour, InvalidCapacity, InvalidFault, InvalidSchedule,
+    Contention, StoreUnavailable,
 );

@@ -159,9 +159,9 @@ async fn missing_field() {
         }
     }
     assert_eq!(
-        found, 24,
+        found, 26,
         "a kind, name and region_code, name and cluster_name; two names of worlds, a rate, ten timings, pools and a pool; on and \
-         effect; a seed"
+         effect; kind and not_before; a seed"
     );
 }
 

@@ -37,6 +37,7 @@ async fn an_unknown_id() {
             path if path.contains("/clusters/") => ("no_such_cluster", id_of(&scene.machine)),
             path if path.contains("/operations/") => ("no_such_operation", id_of(&scene.machine)),
             path if path.contains("/faults/") => ("no_such_fault", id_of(&scene.machine)),
+            path if path.contains("/schedule/") => ("no_such_schedule_entry", id_of(&scene.machine)),
             _ => ("no_such_machine", id_of(&scene.cluster)),
         };
         for id in ["0123456789abcdef01234567", "000000000000000000000000", "ffffffffffffffffffffffff", &others] {

@@ -15,6 +15,8 @@ pub(super) struct Scene {
     pub(super) operation: String,
     /// One of the world `spare`.
     fault: String,
+    /// One of its schedule.
+    entry: String,
     /// That of the world `spare`.
     snapshot: Vec<u8>,
 }
@@ -61,8 +63,9 @@ impl Scene {
         let spare = json!({"name": "spare", "seed": 7, "preset": "realistic"});
         site.simulate("POST", "/worlds", &spare).await.expect(201);
         let snapshot = site.simulate("GET", "/worlds/spare/snapshot", &Value::Null).await.expect(200).body;
-        let fault = post_fault(&site).await;
-        Self { site, cluster, machine, operation, fault, snapshot }
+        let fault = post(&site, "faults", "createFault").await;
+        let entry = post(&site, "schedule", "createScheduleEntry").await;
+        Self { site, cluster, machine, operation, fault, entry, snapshot }
     }
 
     /// A request of this operation that would be carried out.
@@ -72,6 +75,7 @@ impl Scene {
             path if path.contains("/clusters/") => id(&self.cluster),
             path if path.contains("/operations/") => id(&self.operation),
             path if path.contains("/faults/") => self.fault.clone(),
+            path if path.contains("/schedule/") => self.entry.clone(),
             _ => id(&self.machine),
         };
         let method = operation.method.as_str();
@@ -111,9 +115,9 @@ impl Scene {
     }
 }
 
-/// Lets the world `spare` have a fault, and returns its id.
-async fn post_fault(site: &Site) -> String {
-    let posted = site.simulate("POST", "/worlds/spare/faults", &good_body("createFault")).await.expect(201);
+/// Lets the world `spare` have a fault or an entry of its schedule, and returns its id.
+async fn post(site: &Site, what: &str, operation: &str) -> String {
+    let posted = site.simulate("POST", &format!("/worlds/spare/{what}"), &good_body(operation)).await.expect(201);
     posted.json()["id"].as_str().unwrap().to_owned()
 }
 
@@ -153,9 +157,14 @@ pub(super) fn good_body(operation: &str) -> Value {
             "effect": {"kind": "delay", "by": "30s"}, "active_from": "2030-01-02T00:00:00Z",
             "active_until": "2030-01-03T00:00:00Z",
         }),
+        "createScheduleEntry" => json!({
+            "kind": "MAINTENANCE_STOP", "selector": {"name": "b"}, "not_before": "2030-01-02T00:00:00Z",
+            "deadline": "2030-01-02T01:00:00Z", "notice": "10m",
+        }),
         "putScenario" => json!({
             "seed": 8, "start": "2030-01-01T00:00:00Z", "rate": 60.0, "retention": "2h", "preset": "realistic",
             "behaviour": Preset::Flaky.behaviour(), "capacity": good_body("putCapacity"), "faults": [good_body("createFault")],
+            "schedule": [good_body("createScheduleEntry")],
             "clusters": [{"name": "web", "region_code": "A"}], "machines": [{"name": "m-{n}", "count": 2, "cluster_name": "web"}],
         }),
         other => panic!("{other} needs a good body here"),
@@ -203,7 +212,11 @@ async fn the_requests_that_the_bad_ones_are_made_of_are_good() {
             request.path = request.path.replace("spare", "going");
         }
         if operation.path.contains("/faults/") {
-            request.path = request.path.replace(&scene.fault, &post_fault(&scene.site).await);
+            request.path = request.path.replace(&scene.fault, &post(&scene.site, "faults", "createFault").await);
+        }
+        if operation.path.contains("/schedule/") {
+            let another = post(&scene.site, "schedule", "createScheduleEntry").await;
+            request.path = request.path.replace(&scene.entry, &another);
         }
         let headers: Vec<_> = request.content_type.map(|value| ("content-type", value)).into_iter().collect();
         let answer = scene.site.send(request.method, &request.uri(), &headers, &request.body).await;

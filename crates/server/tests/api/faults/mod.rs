@@ -80,25 +80,25 @@ impl<'a> World<'a> {
     }
 
     /// Makes a machine and returns its path.
-    async fn machine(&self, name: &str, start: bool) -> String {
+    pub(crate) async fn machine(&self, name: &str, start: bool) -> String {
         let body = json!({"name": name, "cluster_name": "web", "start": start});
         let made = self.ask("POST", "/machines", &body).await.expect(201).json();
         format!("/machines/{}", made["id"].as_str().unwrap())
     }
 
-    async fn operate(&self, machine: &str, action: &str) -> Answer {
+    pub(crate) async fn operate(&self, machine: &str, action: &str) -> Answer {
         self.ask("POST", &format!("{machine}?action={action}"), &Value::Null).await
     }
 
     /// The names and states of the machines, in the order of their names.
-    async fn states(&self) -> Vec<String> {
+    pub(crate) async fn states(&self) -> Vec<String> {
         let machines = self.ask("GET", "/machines?order_by=name&page_size=1000", &Value::Null).await.items();
         let shown =
             |machine: &Value| format!("{} {}", machine["name"].as_str().unwrap(), machine["state"].as_str().unwrap());
         machines.iter().map(shown).collect()
     }
 
-    async fn events(&self, path: &str) -> Vec<Value> {
+    pub(crate) async fn events(&self, path: &str) -> Vec<Value> {
         self.ask("GET", &format!("{path}?page_size=1000"), &Value::Null).await.expect(200).items()
     }
 
@@ -137,7 +137,7 @@ fn expect_refused(answer: &Answer, status: u16, code: &str, fault: &str) {
 }
 
 /// Lets the same happen in two worlds of one seed, on every store: they have the same history.
-async fn twice(happens: impl AsyncFn(&World)) {
+pub(crate) async fn twice(happens: impl AsyncFn(&World)) {
     on_every_store(Preset::Instant, async |site| {
         let mut digests = Vec::new();
         for name in ["a", "b"] {
