@@ -221,23 +221,22 @@ impl Schedule {
         self.0.iter().filter(is_out).max_by_key(|entry| entry.rule.deadline)
     }
 
-    /// When a machine may be told something next: after `after`, by `now`.
-    pub(crate) fn next_telling(&self, after: Instant, now: Instant) -> Option<Instant> {
-        self.telling(now).map(|entry| entry.announced_at).filter(|at| *at > after).min()
-    }
-
-    /// What a machine is told at an instant.
-    pub(crate) fn told(
+    /// What a machine is told first after its last event and up to `until`, and when: all of that instant. Until then nothing
+    /// happens to it, so that it is selected as it is.
+    pub(crate) fn told_first(
         &self,
         (machine, cluster): (&MachineData, Option<&Cluster>),
-        at: Instant,
+        until: Instant,
         draws: &Draws,
-    ) -> Vec<ScheduledEvent> {
-        let is_told = |entry: &&ScheduleEntry| entry.announced_at == at && entry.rule.selects(machine, cluster);
-        if !machine.may_be_told() {
-            return Vec::new();
+    ) -> Option<(Instant, Vec<ScheduledEvent>)> {
+        if self.is_empty() || !machine.may_be_told() {
+            return None;
         }
-        self.telling(at).filter(is_told).map(|entry| entry.event_of(machine.id, draws)).collect()
+        let is_new = |entry: &&ScheduleEntry| entry.announced_at > machine.updated_at;
+        let tells = || self.telling(until).filter(is_new).filter(|entry| entry.rule.selects(machine, cluster));
+        let at = tells().map(|entry| entry.announced_at).min()?;
+        let of_then = tells().filter(|entry| entry.announced_at == at);
+        Some((at, of_then.map(|entry| entry.event_of(machine.id, draws)).collect()))
     }
 }
 

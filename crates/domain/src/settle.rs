@@ -97,16 +97,9 @@ impl Machine {
         let own = self.due_step(now);
         let scheduled = self.next_scheduled().filter(|event| event.at <= now).copied();
         let comes = scheduled.map(|event| event.at).into_iter().chain(own.map(|step| step.at)).min();
-        if !rules.schedule.is_empty() {
-            let mut after = self.updated_at;
-            let until = comes.map_or(now, |at| at.min(now));
-            while let Some(at) = rules.schedule.next_telling(after, until) {
-                let told = rules.schedule.told((self, cluster), at, &rules.draws);
-                if !told.is_empty() {
-                    return Some(Due::Told(at, told));
-                }
-                after = at;
-            }
+        let until = comes.map_or(now, |at| at.min(now));
+        if let Some((at, told)) = rules.schedule.told_first((self, cluster), until, &rules.draws) {
+            return Some(Due::Told(at, told));
         }
         match (scheduled, own) {
             (Some(event), own) if own.is_none_or(|step| event.at <= step.at) => Some(Due::Scheduled(event)),

@@ -135,7 +135,7 @@ async fn a_world_of_the_first_format_is_upgraded() {
     db.execute_batch("DROP TABLE operations; DROP TABLE operation_results; DROP TABLE operation_refusals").unwrap();
     db.execute_batch(
         "DROP TABLE counts; ALTER TABLE machines DROP COLUMN attempt; ALTER TABLE machines DROP COLUMN faults; \
-        DROP TABLE fault_matches; DROP TABLE fault_requests",
+        ALTER TABLE machines DROP COLUMN scheduled; DROP TABLE fault_matches; DROP TABLE fault_requests",
     )
     .unwrap();
     drop(db);

@@ -109,9 +109,11 @@ async fn a_host_is_maintained() {
         let of = |name: &str| json!({"selector": {"name": name}, "notice": "10m"});
         post(world, &with(entry("MAINTENANCE_MIGRATION"), of("moved"))).await;
         post(world, &with(entry("MAINTENANCE_STOP"), of("stopped"))).await;
-        go_to(world, "00:50:00").await;
+        let told = go_to(world, "00:50:00").await;
+        assert_eq!(told["happened"]["kinds"], json!({"ANNOUNCED": 2, "STATE_ENTERED": 4}));
         assert_eq!(shown(world, &moved).await.2 + shown(world, &stopped).await.2, 2);
-        go_to(world, "01:00:00").await;
+        let reached = go_to(world, "01:00:00").await;
+        assert_eq!(reached["happened"]["kinds"], json!({"CAME_DUE": 2, "STATE_ENTERED": 2}));
         assert_eq!(shown(world, &moved).await, state("MIGRATING", json!("MIGRATED"), 0));
         assert_eq!(shown(world, &stopped).await, state("STOPPING", json!("MAINTENANCE"), 0));
         go_to(world, "01:00:10").await;
@@ -149,7 +151,9 @@ async fn a_region_is_out_and_refuses_what_is_asked() {
         let far =
             world.ask("POST", "/machines", &json!({"name": "far", "cluster_name": "far"})).await.expect(201).json();
         post(world, &outage()).await;
-        go_to(world, "01:00:00").await;
+        go_to(world, "00:59:59").await;
+        let out = go_to(world, "01:00:00").await;
+        assert_eq!(out["happened"]["kinds"], json!({"ANNOUNCED": 2, "CAME_DUE": 2, "STATE_ENTERED": 1}));
         assert_eq!(world.states().await, ["far RUNNING", "idle STOPPED", "near FAILED"]);
         assert_eq!(shown(world, &near).await, state("FAILED", json!("REGION_OUTAGE"), 0));
         let cluster = read(world, &near).await["cluster_id"].as_str().unwrap().to_owned();
