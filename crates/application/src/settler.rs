@@ -45,7 +45,7 @@ impl Settler {
     /// When the store fails. What was settled stays so.
     pub async fn run_once(&self) -> Result<bool, Error> {
         let view = self.world.read().await?;
-        self.tell(&view, usize::MAX).await?;
+        self.tell_through(&view).await?;
         self.settle(&view, MAX_FOR_A_REQUEST).await
     }
 
@@ -63,6 +63,11 @@ impl Settler {
     /// Tells all machines what they are to be told by the view's now, for a request that depends on it.
     pub(crate) async fn tell_all(&self, view: &WorldView) -> Result<(), Error> {
         if self.tell(view, MAX_FOR_A_REQUEST).await? { Ok(()) } else { Err(Error::Settling) }
+    }
+
+    /// Tells all machines what they are to be told by the view's now, however many they are.
+    pub(crate) async fn tell_through(&self, view: &WorldView) -> Result<(), Error> {
+        self.tell(view, usize::MAX).await.map(drop)
     }
 
     /// Settles everything due at the view's now, for a request that depends on it.
@@ -94,7 +99,8 @@ impl Settler {
     }
 
     /// Tells machines what the schedule has for them by the view's now, and notes once all were told: from then on nobody looks
-    /// for it. Looks at `most` machines; says whether those were all. The cost is that of one walk through the machines that an entry may select, once for each entry.
+    /// for it. Looks at `most` machines; says whether those were all. The cost is that of one walk through the machines that an
+    /// entry may select, once for each entry.
     async fn tell(&self, view: &WorldView, most: usize) -> Result<bool, Error> {
         let mut left = most;
         let telling: Vec<_> = view.world.rules.schedule.telling(view.now).collect();

@@ -88,9 +88,11 @@ impl WaitForMachine {
     }
 }
 
-/// In how long the clock comes to the machine's next step; none where it stands still before that.
+/// In how long the clock comes to what happens next to the machine, or may; none where it stands still before that.
 fn due_in(view: &MachineView, world: &WorldView) -> Option<Duration> {
-    let wall = world.world.clock.wall_at(view.machine.next?.at)?;
+    let told = world.world.rules.schedule.next_due().filter(|at| *at > world.now);
+    let due = view.machine.wakes_at().into_iter().chain(told).min()?;
+    let wall = world.world.clock.wall_at(due)?;
     Some(Duration::from_millis(wall.saturating_sub(world.wall).max(1)))
 }
 
@@ -148,5 +150,18 @@ mod tests {
         assert!(matches!(late, Err(Error::WaitTimeout { state: MachineState::Running })), "{late:?}");
         let absent = wait.run(MachineId::from_bytes([0; 12]), &[MachineState::Running], Duration::from_secs(5)).await;
         assert!(matches!(absent, Err(Error::NoSuchMachine)));
+    }
+    #[test]
+    fn who_waits_looks_again_when_machines_are_told() {
+        let mut view = fixtures::view(Preset::Instant, "0s");
+        let seen = view_at(fixtures::placed(Preset::Instant, "web-1"), view.now, &view.world.rules).unwrap().unwrap();
+        assert_eq!(due_in(&seen, &view), None);
+        let mut world = crate::ports::World::clone(&view.world);
+        let (selector, at) = (cloudm_domain::Selector::default(), world.start.plus("5m".parse().unwrap()));
+        let (kind, notice) = (cloudm_domain::ScheduleKind::SpotTermination, "1m".parse().unwrap());
+        let rule = cloudm_domain::ScheduleRule { kind, selector, not_before: at, deadline: at, notice };
+        world.rules.schedule.push(rule, world.start, world.seed);
+        view.world = Arc::new(world);
+        assert_eq!(due_in(&seen, &view), Some(Duration::from_secs(240)));
     }
 }

@@ -150,6 +150,7 @@ impl Fleet {
                 return Ok(Some(written.operation));
             }
             view = self.commands.world.read().await?;
+            self.settler.tell_through(&view).await?;
             let full = !waited && self.wait_for_places(&written.refused, &view).await?;
             entries = Vec::with_capacity(written.refused.len());
             for (machine, error) in written.refused.iter().filter_map(|(at, error)| Some((machines.get(*at)?, error))) {
