@@ -64,7 +64,8 @@ fn struck(server: &Server, world: &str) -> Vec<Value> {
 /// Makes a world with a fleet, and returns the ids of its machines.
 fn fleet(server: &Server, world: &str, size: usize) -> Vec<String> {
     let client = server.client();
-    post(&client, "/sim/v1/worlds", &json!({"name": world, "seed": 42, "preset": "flaky"})).unwrap();
+    post(&client, "/sim/v1/worlds", &json!({"name": world, "seed": 42, "preset": "flaky", "retention": "48h"}))
+        .unwrap();
     for fault in faults() {
         post(&client, &format!("/sim/v1/worlds/{world}/faults"), &fault).unwrap();
     }
