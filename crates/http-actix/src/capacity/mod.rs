@@ -94,7 +94,7 @@ impl From<PoolView> for PoolBody {
 pub(crate) struct NewRefillBody {
     /// When it is to begin to be of this size, in virtual time.
     #[serde(deserialize_with = "instant")]
-    #[schema(value_type = String, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$", example = "2030-01-02T00:00:00Z")]
+    #[schema(value_type = String, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{3})?Z$", example = "2030-01-02T00:00:00Z")]
     at: Instant,
     /// Its size then.
     #[schema(value_type = u32, minimum = 0, maximum = 1_000_000_000, example = 20)]

@@ -47,11 +47,11 @@ pub(crate) struct NewFaultBody {
     effect: Object<EffectBody>,
     /// When it begins to hold, in virtual time; at the next instant where it is absent.
     #[serde(default, deserialize_with = "parsed")]
-    #[schema(value_type = String, required = false, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$", example = "2030-01-01T00:00:00Z")]
+    #[schema(value_type = String, required = false, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{3})?Z$", example = "2030-01-01T00:00:00Z")]
     active_from: Option<Instant>,
     /// When it holds no more, in virtual time; it holds for ever where it is absent.
     #[serde(default, deserialize_with = "parsed")]
-    #[schema(value_type = String, required = false, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$", example = "2030-01-02T00:00:00Z")]
+    #[schema(value_type = String, required = false, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{3})?Z$", example = "2030-01-02T00:00:00Z")]
     active_until: Option<Instant>,
 }
 

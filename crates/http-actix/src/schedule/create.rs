@@ -33,12 +33,12 @@ pub(crate) struct NewEntryBody {
     selector: Object<SelectorBody>,
     /// No machine is reached before, in virtual time. An outage begins then.
     #[serde(deserialize_with = "parsed_one")]
-    #[schema(value_type = String, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$", example = "2030-01-01T01:00:00Z")]
+    #[schema(value_type = String, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{3})?Z$", example = "2030-01-01T01:00:00Z")]
     not_before: Instant,
     /// Every machine is reached by then, each at an instant of its own; at `not_before` where it is absent. An outage ends then,
     /// and needs it.
     #[serde(default, deserialize_with = "parsed")]
-    #[schema(value_type = String, required = false, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$", example = "2030-01-01T01:10:00Z")]
+    #[schema(value_type = String, required = false, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{3})?Z$", example = "2030-01-01T01:10:00Z")]
     deadline: Option<Instant>,
     /// How long before `not_before` machines are told; none where it is absent. An outage has none.
     #[serde(default, deserialize_with = "not_null")]
