@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cloudm_domain::{Catalogue, Effect, Fault, FaultId, FaultOn, FaultRule, Faults, Instant, Rules, Selector};
+use cloudm_domain::{Catalogue, Effect, Fault, FaultId, FaultOn, FaultRule, Faults, Instant, Rules, Seed, Selector};
 
 use crate::clusters::check_region;
 use crate::error::Error;
 use crate::idempotency::{Answers, Stop};
 use crate::machines::check_machine_type;
-use crate::ports::{FaultStore, RequestCounted, World, WorldStore, WorldView};
-use crate::records::{Change, Records, rules_changed};
+use crate::ports::{FaultStore, RequestCounted, World, WorldStore};
+use crate::records::Records;
 use crate::settler::Settler;
 use crate::writing::{Reply, Writing};
 
@@ -100,11 +100,18 @@ impl SetFaults {
 
     async fn add(&self, rule: &FaultRule, writing: &Writing<FaultView>) -> Result<FaultView, Stop> {
         check_selector(&rule.selector, &self.catalogue)?;
-        let decide = |view: &WorldView, attempt| added((view, attempt), rule, writing);
-        if writing.dry_run {
-            return Ok(decide(&self.records.read().await?, 0)?.1);
-        }
-        self.records.change_with(decide).await
+        let add = |rules: &mut Rules, from: Instant, seed: Seed| {
+            rule.check(from)?;
+            if rules.faults.ever() >= Faults::MAX {
+                return Err(Error::TooManyRules);
+            }
+            if rules.faults.iter().count() >= Faults::MAX_AT_ONCE {
+                return Err(Error::TooManyFaults);
+            }
+            let fault = rules.faults.push(rule.clone(), from, seed).clone();
+            Ok(FaultView { fault, matches: 0, struck: 0 })
+        };
+        self.records.add_rule(writing, add).await
     }
 
     /// Lets a fault hold no more, from the next instant on, to which the clock is moved.
@@ -112,13 +119,11 @@ impl SetFaults {
     /// # Errors
     /// [`Error::NoSuchFault`], [`Error::EndOfTime`], [`Error::Contention`], [`Error::Store`].
     pub async fn remove(&self, id: FaultId) -> Result<(), Error> {
-        let decide = |view: &WorldView, attempt| {
-            rules_changed((view, attempt), |rules, from| {
-                let removed = rules.faults.remove(|fault| fault.id == id, from);
-                if removed { Ok(()) } else { Err(Error::NoSuchFault) }
-            })
+        let remove = |rules: &mut Rules, from| {
+            let removed = rules.faults.remove(|fault| fault.id == id, from);
+            if removed { Ok(()) } else { Err(Error::NoSuchFault) }
         };
-        self.records.change(decide).await.map(drop)
+        self.records.edit_rules(remove).await
     }
 
     /// Lets all faults hold no more, from the next instant on, to which the clock is moved. Where there is none, nothing changes.
@@ -126,18 +131,16 @@ impl SetFaults {
     /// # Errors
     /// [`Error::EndOfTime`], [`Error::Contention`], [`Error::Store`].
     pub async fn remove_all(&self) -> Result<(), Error> {
-        let decide = |view: &WorldView, attempt| {
-            if view.world.rules.faults.iter().next().is_none() {
-                return Err(Error::NoSuchFault);
-            }
-            rules_changed((view, attempt), |rules, from| {
-                rules.faults.remove(|_| true, from);
-                Ok(())
-            })
+        if self.records.read().await?.world.rules.faults.iter().next().is_none() {
+            return Ok(());
+        }
+        let remove = |rules: &mut Rules, from| {
+            let removed = rules.faults.remove(|_| true, from);
+            if removed { Ok(()) } else { Err(Error::NoSuchFault) }
         };
-        match self.records.change(decide).await {
-            Ok(_) | Err(Error::NoSuchFault) => Ok(()),
-            Err(error) => Err(error),
+        match self.records.edit_rules(remove).await {
+            Err(Error::NoSuchFault) => Ok(()),
+            removed => removed,
         }
     }
 }
@@ -146,31 +149,6 @@ impl SetFaults {
 pub(crate) fn check_selector(selector: &Selector, catalogue: &Catalogue) -> Result<(), Error> {
     selector.regions.iter().try_for_each(|code| check_region(catalogue, code))?;
     selector.machine_types.iter().try_for_each(|code| check_machine_type(catalogue, code))
-}
-
-/// The change that adds a fault, with the answer to keep, and the fault.
-fn added(
-    (view, attempt): (&WorldView, u32),
-    rule: &FaultRule,
-    writing: &Writing<FaultView>,
-) -> Result<(Change, FaultView), Error> {
-    let mut shown = None;
-    let add = |rules: &mut Rules, from: Instant| {
-        rule.check(from)?;
-        if rules.faults.ever() >= Faults::MAX {
-            return Err(Error::TooManyRules);
-        }
-        if rules.faults.iter().count() >= Faults::MAX_AT_ONCE {
-            return Err(Error::TooManyFaults);
-        }
-        let fault = rules.faults.push(rule.clone(), from, view.world.seed).clone();
-        shown = Some(FaultView { fault, matches: 0, struck: 0 });
-        Ok(())
-    };
-    let mut change = rules_changed((view, attempt), add)?;
-    let shown = shown.ok_or(Error::NoSuchFault)?;
-    change.keep = writing.keep(&shown, view.wall);
-    Ok((change, shown))
 }
 
 /// Lets faults strike requests.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use cloudm_domain::{Clock, Instant, Rules, Span, Timeline};
+use cloudm_domain::{Clock, Instant, Rules, Seed, Span, Timeline};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::error::Error;
 use crate::idempotency::Stop;
 use crate::machines::MAX_ATTEMPTS;
 use crate::ports::{KeptAnswer, World, WorldCommit, WorldCommitError, WorldStore, WorldView};
+use crate::writing::Writing;
 
 /// Changes the record of a world.
 pub(crate) struct Records {
@@ -95,23 +96,50 @@ pub(crate) const MAX_CHANGES: usize = 1_000;
 const AHEAD_MILLIS: u64 = 25;
 
 /// A change of the rules of a world, from an instant on to which the clock is moved: the next millisecond, and where the clock runs, so
-/// far ahead that nobody has been shown it. `edit` is told the instant.
-pub(crate) fn rules_changed(
+/// far ahead that nobody has been shown it. `edit` is told the instant; with the change, what it gave.
+fn rules_changed<T>(
     (view, attempt): (&WorldView, u32),
-    edit: impl FnOnce(&mut Rules, Instant) -> Result<(), Error>,
-) -> Result<Change, Error> {
+    edit: impl FnOnce(&mut Rules, Instant) -> Result<T, Error>,
+) -> Result<(Change, T), Error> {
     let rate = view.world.clock.rate();
     let from = view.now.plus(Span::from_millis(1)).plus(rate.over(AHEAD_MILLIS << attempt.min(8)));
     if from >= Instant::MAX {
         return Err(Error::EndOfTime);
     }
     let mut world = World::clone(&view.world);
-    edit(&mut world.rules, from)?;
+    let told = edit(&mut world.rules, from)?;
     world.clock = Clock::new(from, view.wall, rate);
-    Ok(Change { world, unseen: Some(from), keep: None })
+    Ok((Change { world, unseen: Some(from), keep: None }, told))
 }
 
 impl Records {
+    /// Changes rules. See [`rules_changed`].
+    pub(crate) async fn edit_rules(
+        &self,
+        edit: impl Fn(&mut Rules, Instant) -> Result<(), Error> + Sync,
+    ) -> Result<(), Error> {
+        let decide = |view: &WorldView, attempt| rules_changed((view, attempt), &edit);
+        self.change_with(decide).await.map_err(Stop::into_error)
+    }
+
+    /// Adds to the rules of a world, of which `add` is told the seed too; gives what it gave, and keeps that as the answer.
+    pub(crate) async fn add_rule<T: Send>(
+        &self,
+        writing: &Writing<T>,
+        add: impl Fn(&mut Rules, Instant, Seed) -> Result<T, Error> + Sync,
+    ) -> Result<T, Stop> {
+        let decide = |view: &WorldView, attempt| {
+            let add = |rules: &mut Rules, from| add(rules, from, view.world.seed);
+            let (mut change, added) = rules_changed((view, attempt), add)?;
+            change.keep = writing.keep(&added, view.wall);
+            Ok((change, added))
+        };
+        if writing.dry_run {
+            return Ok(decide(&self.read().await?, 0)?.1);
+        }
+        self.change_with(decide).await
+    }
+
     /// Changes rules that are one timeline. See [`rules_changed`].
     pub(crate) async fn change_rules<T: Clone + Sync>(
         &self,
@@ -125,7 +153,8 @@ impl Records {
             }
             timeline.push(from, rule.clone()).map_err(|_| Error::EndOfTime)
         };
-        self.change(|view, attempt| rules_changed((view, attempt), edit)).await
+        self.edit_rules(edit).await?;
+        self.read().await
     }
 }
 

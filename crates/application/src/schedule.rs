@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use cloudm_domain::{Catalogue, Instant, Rules, Schedule, ScheduleEntry, ScheduleId, ScheduleRule};
+use cloudm_domain::{Catalogue, Instant, Rules, Schedule, ScheduleEntry, ScheduleId, ScheduleRule, Seed};
 
 use crate::error::Error;
 use crate::faults::check_selector;
 use crate::idempotency::{Answers, Stop};
-use crate::ports::{WorldStore, WorldView};
-use crate::records::{Change, Records, rules_changed};
+use crate::ports::WorldStore;
+use crate::records::Records;
 use crate::writing::{Reply, Writing};
 
 /// Reads the schedule of a world.
@@ -66,11 +66,14 @@ impl SetSchedule {
         writing: &Writing<(ScheduleEntry, Instant)>,
     ) -> Result<(ScheduleEntry, Instant), Stop> {
         check_selector(&rule.selector, &self.catalogue)?;
-        let decide = |view: &WorldView, attempt| added((view, attempt), rule, writing);
-        if writing.dry_run {
-            return Ok(decide(&self.records.read().await?, 0)?.1);
-        }
-        self.records.change_with(decide).await
+        let add = |rules: &mut Rules, from: Instant, seed: Seed| {
+            rule.check(from)?;
+            if rules.schedule.len() >= Schedule::MAX {
+                return Err(Error::TooManyRules);
+            }
+            Ok((rules.schedule.push(rule.clone(), from, seed).clone(), from))
+        };
+        self.records.add_rule(writing, add).await
     }
 
     /// Takes out an entry of which nobody was told. What was announced comes to pass.
@@ -78,15 +81,12 @@ impl SetSchedule {
     /// # Errors
     /// [`Error::NoSuchScheduleEntry`], [`Error::Announced`], [`Error::EndOfTime`], [`Error::Contention`], [`Error::Store`].
     pub async fn remove(&self, id: ScheduleId) -> Result<(), Error> {
-        let decide = |view: &WorldView, attempt| {
-            rules_changed((view, attempt), |rules, from| {
-                let entry = rules.schedule.get(id).ok_or(Error::NoSuchScheduleEntry)?;
-                let announced_at = entry.announced_at;
-                let removed = rules.schedule.remove(|entry| entry.id == id, from);
-                if removed { Ok(()) } else { Err(Error::Announced { at: announced_at }) }
-            })
+        let remove = |rules: &mut Rules, from| {
+            let at = rules.schedule.get(id).ok_or(Error::NoSuchScheduleEntry)?.announced_at;
+            let removed = rules.schedule.remove(|entry| entry.id == id, from);
+            if removed { Ok(()) } else { Err(Error::Announced { at }) }
         };
-        self.records.change(decide).await.map(drop)
+        self.records.edit_rules(remove).await
     }
 
     /// Takes out all entries of which nobody was told. Where there is none, nothing changes.
@@ -94,38 +94,15 @@ impl SetSchedule {
     /// # Errors
     /// [`Error::EndOfTime`], [`Error::Contention`], [`Error::Store`].
     pub async fn remove_all(&self) -> Result<(), Error> {
-        let decide = |view: &WorldView, attempt| {
-            rules_changed((view, attempt), |rules, from| {
-                let removed = rules.schedule.remove(|_| true, from);
-                if removed { Ok(()) } else { Err(Error::NoSuchScheduleEntry) }
-            })
+        let remove = |rules: &mut Rules, from| {
+            let removed = rules.schedule.remove(|_| true, from);
+            if removed { Ok(()) } else { Err(Error::NoSuchScheduleEntry) }
         };
-        match self.records.change(decide).await {
-            Ok(_) | Err(Error::NoSuchScheduleEntry) => Ok(()),
-            Err(error) => Err(error),
+        match self.records.edit_rules(remove).await {
+            Err(Error::NoSuchScheduleEntry) => Ok(()),
+            removed => removed,
         }
     }
-}
-
-/// The change that adds an entry, with the answer to keep, and the entry.
-fn added(
-    (view, attempt): (&WorldView, u32),
-    rule: &ScheduleRule,
-    writing: &Writing<(ScheduleEntry, Instant)>,
-) -> Result<(Change, (ScheduleEntry, Instant)), Error> {
-    let mut shown = None;
-    let add = |rules: &mut Rules, from: Instant| {
-        rule.check(from)?;
-        if rules.schedule.len() >= Schedule::MAX {
-            return Err(Error::TooManyRules);
-        }
-        shown = Some((rules.schedule.push(rule.clone(), from, view.world.seed).clone(), from));
-        Ok(())
-    };
-    let mut change = rules_changed((view, attempt), add)?;
-    let shown = shown.ok_or(Error::NoSuchScheduleEntry)?;
-    change.keep = writing.keep(&shown, view.wall);
-    Ok((change, shown))
 }
 
 #[cfg(test)]

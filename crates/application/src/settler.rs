@@ -7,11 +7,12 @@ use futures_util::future::join_all;
 
 use crate::clock::next_due;
 use crate::error::Error;
+use crate::idempotency::Stop;
 use crate::machines::MAX_ATTEMPTS;
 use crate::ports::{
-    CommitError, MachineQuery, MachineStore, MachineWrite, PlacedMachine, StoreError, World, WorldCommit,
-    WorldCommitError, WorldStore, WorldView,
+    CommitError, MachineQuery, MachineStore, MachineWrite, PlacedMachine, StoreError, World, WorldStore, WorldView,
 };
+use crate::records::Records;
 
 /// How many machines are settled side by side, so that their writes share a disk commit.
 const BATCH: usize = 256;
@@ -30,13 +31,13 @@ pub(crate) const MAX_STEPS: usize = 10_000;
 /// It may run early, late, twice or in many servers at once: it writes what any reader sees anyway.
 #[derive(Clone)]
 pub struct Settler {
-    world: Arc<dyn WorldStore>,
+    records: Arc<Records>,
     machines: Arc<dyn MachineStore>,
 }
 
 impl Settler {
     pub(crate) fn new(world: Arc<dyn WorldStore>, machines: Arc<dyn MachineStore>) -> Self {
-        Self { world, machines }
+        Self { records: Arc::new(Records::new(world)), machines }
     }
 
     /// Settles a bounded number of machines; says whether nothing is left that was due when it began.
@@ -44,7 +45,7 @@ impl Settler {
     /// # Errors
     /// When the store fails. What was settled stays so.
     pub async fn run_once(&self) -> Result<bool, Error> {
-        let view = self.world.read().await?;
+        let view = self.records.read().await?;
         self.tell_through(&view).await?;
         self.settle(&view, MAX_FOR_A_REQUEST).await
     }
@@ -54,7 +55,7 @@ impl Settler {
     /// # Errors
     /// When the store fails.
     pub async fn next_in(&self) -> Result<Option<u64>, Error> {
-        let view = self.world.read().await?;
+        let view = self.records.read().await?;
         let Some(due) = next_due(&view, &*self.machines).await? else { return Ok(None) };
         let wall = if due <= view.now { Some(view.wall) } else { view.world.clock.wall_at(due) };
         Ok(wall.map(|wall| wall.saturating_sub(view.wall)))
@@ -150,17 +151,13 @@ impl Settler {
 
     async fn note_told(&self, view: &WorldView) -> Result<(), Error> {
         for _ in 0..MAX_ATTEMPTS {
-            let fresh = self.world.read().await?;
+            let fresh = self.records.read().await?;
             let mut world = World::clone(&fresh.world);
             if !world.rules.schedule.all_told(view.now) {
                 return Ok(());
             }
-            let expected = world.version;
-            world.version = expected.saturating_add(1);
-            match self.world.commit(WorldCommit { expected, world, unseen: None, keep: None }).await {
-                Ok(()) => return Ok(()),
-                Err(WorldCommitError::Store(error)) => return Err(error.into()),
-                Err(WorldCommitError::Conflict | WorldCommitError::KeyTaken) => {}
+            if self.records.write(&fresh, world.into()).await.map_err(Stop::into_error)? {
+                return Ok(());
             }
         }
         Err(Error::Contention)
@@ -199,7 +196,7 @@ impl Settler {
 mod tests {
     use super::*;
     use crate::fixtures;
-    use crate::ports::{MachinePage, MockMachineStore, MockWorldStore, SortKey};
+    use crate::ports::{MachinePage, MockMachineStore, MockWorldStore, SortKey, WorldCommit, WorldCommitError};
     use cloudm_domain::{MachineState, OrderKey, Preset, ScheduleKind, ScheduleRule};
 
     #[tokio::test]
@@ -255,6 +252,7 @@ mod tests {
         let settler = Settler::new(Arc::new(fixtures::world()), Arc::new(machines));
         assert_eq!(settler.next_in().await.unwrap(), Some(90_000));
     }
+
     /// A world ten minutes after its start, which told every machine after five what is done an hour later.
     fn telling() -> WorldView {
         let mut view = fixtures::view(Preset::Realistic, "10m");

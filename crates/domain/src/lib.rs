@@ -107,6 +107,8 @@ mod distribution;
 mod draw;
 mod event;
 mod fault;
+#[cfg(test)]
+mod fixtures;
 mod fleet;
 mod id;
 mod lifecycle;

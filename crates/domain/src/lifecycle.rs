@@ -195,7 +195,7 @@ impl MachineState {
 
     /// Whether the world may let this state end in FAILED.
     pub fn may_fail(self) -> bool {
-        TRANSITIONS.iter().any(|row| row.cause == Cause::Failure && row.from.contains(&self))
+        MAY_FAIL.contains(&self)
     }
 }
 
@@ -234,6 +234,19 @@ const fn row(
 ) -> Transition {
     Transition { cause, when, from, via, to }
 }
+
+/// The states that the world may let end in FAILED.
+const MAY_FAIL: &[MachineState] = &[
+    S::Provisioning,
+    S::Starting,
+    S::Resuming,
+    S::Rebooting,
+    S::Suspending,
+    S::Updating,
+    S::Repairing,
+    S::Migrating,
+    S::Running,
+];
 
 /// Every transition there is. What is not here is refused.
 ///
@@ -280,23 +293,7 @@ pub const TRANSITIONS: &[Transition] = &[
         S::Terminated,
     ),
     row(Cause::Terminate, When::ForcedAndStuck, &[S::Terminating], &[S::Terminating], S::Terminated),
-    row(
-        Cause::Failure,
-        When::Always,
-        &[
-            S::Provisioning,
-            S::Starting,
-            S::Resuming,
-            S::Rebooting,
-            S::Suspending,
-            S::Updating,
-            S::Repairing,
-            S::Migrating,
-            S::Running,
-        ],
-        &[],
-        S::Failed,
-    ),
+    row(Cause::Failure, When::Always, MAY_FAIL, &[], S::Failed),
     row(Cause::Repair, When::Always, &[S::Failed], &[S::Repairing], S::Running),
     row(Cause::Migration, When::Always, &[S::Running], &[S::Migrating], S::Running),
     row(
@@ -318,23 +315,7 @@ pub const TRANSITIONS: &[Transition] = &[
         S::Terminated,
     ),
     row(Cause::Maintenance, When::Always, &[S::Running], &[S::Stopping], S::Stopped),
-    row(
-        Cause::Outage,
-        When::Always,
-        &[
-            S::Provisioning,
-            S::Starting,
-            S::Resuming,
-            S::Rebooting,
-            S::Suspending,
-            S::Updating,
-            S::Repairing,
-            S::Migrating,
-            S::Running,
-        ],
-        &[],
-        S::Failed,
-    ),
+    row(Cause::Outage, When::Always, MAY_FAIL, &[], S::Failed),
 ];
 
 /// The states in which an operation finds its work done or under way: it succeeds and nothing changes.

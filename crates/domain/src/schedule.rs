@@ -263,21 +263,14 @@ impl ScheduleEntry {
 mod tests {
     use super::*;
     use crate::Rules;
-    use crate::behaviour::{Behaviour, Timing};
     use crate::distribution::Distribution;
     use crate::event::{Change, MachineEvent, WorldRefusal, fold};
+    use crate::fixtures::{START, at, new, seed, ten_seconds};
     use crate::id::ClusterId;
     use crate::lifecycle::MachineState;
-    use crate::machine::{Machine, NewMachine, Outcome, Protection, Reason};
-    use crate::name::Tags;
+    use crate::machine::{Machine, Outcome, Reason};
     use crate::request::{Command, Edit};
     use crate::strike::StruckDown;
-
-    const START: Instant = Instant::DEFAULT_START;
-
-    fn at(secs: u64) -> Instant {
-        START.plus(Span::from_secs(secs))
-    }
 
     fn cluster(region: &str) -> Cluster {
         let (id, name) = (ClusterId::from_bytes([9; 12]), "web".parse().unwrap());
@@ -295,27 +288,16 @@ mod tests {
 
     /// Every state takes ten seconds, and this schedule holds from the beginning.
     fn rules(schedule: impl IntoIterator<Item = ScheduleRule>) -> Rules {
-        let seed = Seed::new(1).unwrap();
-        let ten = Timing::lasting(Distribution::Fixed { value: Span::from_secs(10) });
-        let mut rules = Rules::new(seed, Behaviour::uniform(ten));
+        let mut rules = ten_seconds();
         for rule in schedule {
             rule.check(START).unwrap();
-            rules.schedule.push(rule, START, seed);
+            rules.schedule.push(rule, START, seed());
         }
         rules
     }
 
     fn made(number: u8, rules: &Rules) -> Outcome {
-        let new = NewMachine {
-            id: MachineId::from_bytes([number; 12]),
-            cluster_id: ClusterId::from_bytes([9; 12]),
-            name: format!("web-{number}").parse().unwrap(),
-            machine_type: "small".parse().unwrap(),
-            tags: Tags::default(),
-            protection: Protection::default(),
-            start: true,
-        };
-        Machine::create_in(new, Some(&cluster("A")), START, rules)
+        Machine::create_in(new(number), Some(&cluster("A")), START, rules)
     }
 
     /// A machine that is RUNNING from second 20 on, at a later one.
@@ -418,7 +400,7 @@ mod tests {
         assert_eq!((back.struck_down, back.machine.state), (None, MachineState::Rebooting));
         let mut out = rules;
         out.schedule = Schedule::default();
-        out.schedule.push(rule(ScheduleKind::RegionOutage, (0, 100)), START, Seed::new(1).unwrap());
+        out.schedule.push(rule(ScheduleKind::RegionOutage, (0, 100)), START, seed());
         let never = made(1, &out);
         assert!(never.struck_down.is_some() && fold(&never.events).unwrap().is_forgotten(START));
     }

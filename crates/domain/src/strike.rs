@@ -238,42 +238,22 @@ impl Effect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::behaviour::{Behaviour, Odds, Timing};
-    use crate::distribution::Distribution;
+    use crate::Rules;
+    use crate::behaviour::Odds;
     use crate::event::{MachineEvent, WorldRefusal, fold};
-    use crate::machine::{Machine, NewMachine, Outcome, Protection};
+    use crate::fixtures::{START, at, new, seed, ten_seconds};
+    use crate::machine::{Machine, Outcome};
     use crate::request::Command;
     use crate::selector::SelectorField;
-    use crate::{ClusterId, MachineId, Rules, Tags};
-
-    const START: Instant = Instant::DEFAULT_START;
-
-    fn at(secs: u64) -> Instant {
-        START.plus(Span::from_secs(secs))
-    }
 
     /// Every state takes ten seconds, and these faults hold from the beginning.
     fn rules(faults: impl IntoIterator<Item = FaultRule>) -> Rules {
-        let seed = Seed::new(1).unwrap();
-        let ten = Timing::lasting(Distribution::Fixed { value: Span::from_secs(10) });
-        let mut rules = Rules::new(seed, Behaviour::uniform(ten));
+        let mut rules = ten_seconds();
         for rule in faults {
             rule.check(START).unwrap();
-            rules.faults.push(rule, START, seed);
+            rules.faults.push(rule, START, seed());
         }
         rules
-    }
-
-    fn new(number: u8) -> NewMachine {
-        NewMachine {
-            id: MachineId::from_bytes([number; 12]),
-            cluster_id: ClusterId::from_bytes([9; 12]),
-            name: format!("web-{number}").parse().unwrap(),
-            machine_type: "small".parse().unwrap(),
-            tags: Tags::default(),
-            protection: Protection::default(),
-            start: true,
-        }
     }
 
     fn running() -> Machine {

@@ -264,7 +264,7 @@ where
     T: std::str::FromStr<Err: fmt::Display>,
     D: Deserializer<'de>,
 {
-    String::deserialize(json)?.parse().map(Some).map_err(serde::de::Error::custom)
+    parsed_one(json).map(Some)
 }
 
 /// For a field that is written as a text.

@@ -35,8 +35,8 @@ impl CreateCluster {
     /// The cluster.
     ///
     /// # Errors
-    /// [`Error::UnknownRegion`], [`Error::StruckDown`] where its region is out, [`Error::NameTaken`], [`Error::TooManyClusters`], those of idempotency keys,
-    /// [`Error::Contention`], [`Error::Store`].
+    /// [`Error::UnknownRegion`], [`Error::StruckDown`] where its region is out, [`Error::NameTaken`],
+    /// [`Error::TooManyClusters`], those of idempotency keys, [`Error::Contention`], [`Error::Store`].
     pub async fn run(&self, new: NewCluster, writing: Writing<Arc<Cluster>>) -> Result<Reply<Arc<Cluster>>, Error> {
         self.answers.once(&writing, self.create(&new, &writing)).await
     }

@@ -29,8 +29,8 @@ impl DeleteCluster {
     /// Deletes the cluster.
     ///
     /// # Errors
-    /// [`Error::NoSuchCluster`], [`Error::StruckDown`] where its region is out, [`Error::ClusterNotEmpty`], [`Error::VersionMismatch`], [`Error::Settling`],
-    /// [`Error::Contention`], [`Error::Store`].
+    /// [`Error::NoSuchCluster`], [`Error::StruckDown`] where its region is out, [`Error::ClusterNotEmpty`],
+    /// [`Error::VersionMismatch`], [`Error::Settling`], [`Error::Contention`], [`Error::Store`].
     pub async fn run(&self, id: ClusterId, writing: Writing<()>) -> Result<(), Error> {
         let _turn = self.stripes.turn(id.as_bytes()).await;
         let mut settled = false;

@@ -30,7 +30,8 @@ impl EditCluster {
     ///
     /// # Errors
     /// [`Error::NoSuchCluster`], [`Error::UnknownRegion`], [`Error::NameTaken`], [`Error::VersionMismatch`],
-    /// [`Error::InsufficientCapacity`], [`Error::StruckDown`] where its region is out, [`Error::Settling`], [`Error::Contention`], [`Error::Store`].
+    /// [`Error::InsufficientCapacity`], [`Error::StruckDown`] where its region is out, [`Error::Settling`],
+    /// [`Error::Contention`], [`Error::Store`].
     pub async fn run(
         &self,
         id: ClusterId,

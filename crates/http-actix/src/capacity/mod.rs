@@ -7,7 +7,7 @@ mod put;
 use actix_web::HttpResponse;
 use cloudm_application::{CapacityView, Error, PoolView};
 use cloudm_domain::{Code, Instant, Pool, Refill};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -15,7 +15,7 @@ pub(crate) use edit::edit_capacity;
 pub(crate) use get::get_capacity;
 pub(crate) use put::{NewCapacityBody, pointer, put_capacity};
 
-use crate::body::Object;
+use crate::body::{Object, parsed_one};
 use crate::problem::Problem;
 use crate::shape;
 
@@ -93,7 +93,7 @@ impl From<PoolView> for PoolBody {
 #[schema(as = NewRefill)]
 pub(crate) struct NewRefillBody {
     /// When it is to begin to be of this size, in virtual time.
-    #[serde(deserialize_with = "instant")]
+    #[serde(deserialize_with = "parsed_one")]
     #[schema(value_type = String, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{3})?Z$", example = "2030-01-02T00:00:00Z")]
     at: Instant,
     /// Its size then.
@@ -112,10 +112,6 @@ impl TryFrom<u32> for Size {
     fn try_from(size: u32) -> Result<Self, String> {
         if size <= Pool::MAX_SIZE { Ok(Self(size)) } else { Err(format!("is at most {}", Pool::MAX_SIZE)) }
     }
-}
-
-fn instant<'de, D: Deserializer<'de>>(json: D) -> Result<Instant, D::Error> {
-    String::deserialize(json)?.parse().map_err(serde::de::Error::custom)
 }
 
 fn refills(bodies: Vec<Object<NewRefillBody>>) -> Vec<Refill> {

@@ -1,13 +1,12 @@
 //! What faults do, in requests and answers.
 
 use cloudm_domain::{Effect, EffectKind, FaultRefusal, Span};
-use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::body::not_null;
+use crate::body::{not_null, parsed_one};
 use crate::codes::Code;
 use crate::docs::text;
 use crate::problem::Problem;
@@ -22,7 +21,7 @@ const RETRY_AFTER: Span = Span::from_secs(1);
 #[schema(as = FaultEffect)]
 pub(crate) struct EffectBody {
     /// Which.
-    #[serde(serialize_with = "in_lower_case", deserialize_with = "kind")]
+    #[serde(serialize_with = "in_lower_case", deserialize_with = "parsed_one")]
     #[schema(value_type = KindCode, example = "refuse")]
     kind: EffectKind,
     /// The code with which it is refused.
@@ -69,10 +68,6 @@ impl ToSchema for KindCode {
 
 fn in_lower_case<S: Serializer>(kind: &EffectKind, json: S) -> Result<S::Ok, S::Error> {
     json.serialize_str(&kind.code().to_lowercase())
-}
-
-fn kind<'de, D: Deserializer<'de>>(json: D) -> Result<EffectKind, D::Error> {
-    String::deserialize(json)?.parse().map_err(D::Error::custom)
 }
 
 impl EffectBody {
