@@ -151,7 +151,7 @@ impl Cloud {
         let answers = Arc::new(Answers::new(world.clone(), kept.clone()));
         let settler = Settler::new(world.clone(), machines.clone());
         let commands = Arc::new(MachineCommands::new(
-            (world.clone(), machines.clone()),
+            (world.clone(), machines.clone(), faults.clone()),
             answers.clone(),
             settler.clone(),
             common.machine_stripes.clone(),

@@ -12,8 +12,9 @@ use crate::idempotency::Answers;
 use crate::machines::MachineCommands;
 use crate::operations::Fleet;
 use crate::ports::{
-    Accepted, Cursor, FleetOperation, FleetWork, MachineStore, MockAnswerStore, MockClusterStore, MockMachineStore,
-    MockOperationStore, MockWorldStore, NewWorld, PlacedMachine, Position, Runner, World, WorldStore, WorldView,
+    Accepted, Cursor, FleetOperation, FleetWork, MachineStore, MockAnswerStore, MockClusterStore, MockFaultStore,
+    MockMachineStore, MockOperationStore, MockWorldStore, NewWorld, PlacedMachine, Position, Runner, World, WorldStore,
+    WorldView,
 };
 use crate::settler::Settler;
 use crate::stripes::Stripes;
@@ -122,10 +123,19 @@ pub(crate) fn placed(preset: Preset, name: &str) -> PlacedMachine {
 
 /// Commands over these ports, without kept answers.
 pub(crate) fn commands(world: MockWorldStore, machines: MockMachineStore) -> MachineCommands {
+    commands_counting(world, machines, MockFaultStore::new())
+}
+
+/// The same, which may ask how often faults matched.
+pub(crate) fn commands_counting(
+    world: MockWorldStore,
+    machines: MockMachineStore,
+    faults: MockFaultStore,
+) -> MachineCommands {
     let (world, machines): (Arc<dyn WorldStore>, Arc<dyn MachineStore>) = (Arc::new(world), Arc::new(machines));
     let answers = Arc::new(Answers::new(world.clone(), Arc::new(MockAnswerStore::new())));
     let settler = Settler::new(world.clone(), machines.clone());
-    MachineCommands::new((world, machines), answers, settler, Arc::new(Stripes::new()))
+    MachineCommands::new((world, machines, Arc::new(faults)), answers, settler, Arc::new(Stripes::new()))
 }
 
 /// Fleet operations over these ports.
@@ -135,8 +145,13 @@ pub(crate) fn fleet(
     clusters: MockClusterStore,
     operations: MockOperationStore,
 ) -> Fleet {
-    let commands = Arc::new(commands(world, machines));
+    fleet_of(commands(world, machines), clusters, operations)
+}
+
+/// Fleet operations by these commands.
+pub(crate) fn fleet_of(commands: MachineCommands, clusters: MockClusterStore, operations: MockOperationStore) -> Fleet {
     let settler = commands.settler.clone();
+    let commands = Arc::new(commands);
     Fleet::new(commands, Arc::new(clusters), Arc::new(operations), settler, Runner([7; 16]))
 }
 

@@ -127,9 +127,11 @@ impl Stop {
             CommitError::KeyTaken => Self::KeyTaken,
             CommitError::Store(error) => error.into(),
             CommitError::NameTaken => Error::NameTaken.into(),
-            CommitError::Conflict | CommitError::IdUsed | CommitError::NoCluster | CommitError::NoPlace => {
-                Error::Contention.into()
-            }
+            CommitError::Conflict
+            | CommitError::IdUsed
+            | CommitError::NoCluster
+            | CommitError::NoPlace
+            | CommitError::Miscounted => Error::Contention.into(),
         }
     }
 }

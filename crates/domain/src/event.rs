@@ -3,7 +3,7 @@
 //! Events are the only thing that changes a machine. [`fold`] makes the machine from its events, so its history is the
 //! whole truth about it.
 
-use crate::fault::EffectKind;
+use crate::effect::EffectKind;
 use crate::id::{ClusterId, FaultId, MachineId};
 use crate::lifecycle::{Cause, MachineState};
 use crate::machine::{InProgress, InvalidMachine, Machine, MachineData, Protection, Reason, Step, StepKind};
@@ -75,6 +75,26 @@ pub enum Change {
         /// What happens next in place of what was to; nothing where that stays.
         next: Option<Step>,
     },
+    /// The same as [`Change::FaultMatched`], of a fault whose matches are counted for the whole world.
+    FaultMatchedInWorld {
+        /// The fault.
+        fault: FaultId,
+        /// What it does; nothing where it let the match pass.
+        effect: Option<EffectKind>,
+        /// Which match of the fault it is, from 1.
+        number: u64,
+    },
+}
+
+/// A match of a fault, as an event tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FaultMatch {
+    /// The fault.
+    pub fault: FaultId,
+    /// What it does; nothing where it let the match pass.
+    pub effect: Option<EffectKind>,
+    /// Which match of all in the world it is, from 1, where those are counted.
+    pub number: Option<u64>,
 }
 
 crate::lifecycle::codes! {
@@ -158,7 +178,7 @@ impl Change {
             Self::DeleteRequested => EventKind::DeleteRequested,
             Self::Entered(_) => EventKind::StateEntered,
             Self::Refused { .. } | Self::CreationRefused { .. } => EventKind::Refused,
-            Self::FaultMatched { .. } => EventKind::FaultMatched,
+            Self::FaultMatched { .. } | Self::FaultMatchedInWorld { .. } => EventKind::FaultMatched,
             Self::Announced(_) => EventKind::Announced,
             Self::CameDue { .. } => EventKind::CameDue,
         }
@@ -174,6 +194,17 @@ impl Change {
             to: data.in_progress.as_ref().map_or(data.state, |change| change.to),
             next: data.next,
         }))
+    }
+
+    /// The match of a fault, where it tells of one.
+    pub const fn fault_match(&self) -> Option<FaultMatch> {
+        match *self {
+            Self::FaultMatched { fault, effect } => Some(FaultMatch { fault, effect, number: None }),
+            Self::FaultMatchedInWorld { fault, effect, number } => {
+                Some(FaultMatch { fault, effect, number: Some(number) })
+            }
+            _ => None,
+        }
     }
 
     /// Whether it is the first event of a machine, and no other.
@@ -306,7 +337,7 @@ impl MachineData {
         self.version += 1;
         self.updated_at = at;
         match change {
-            Change::Created(_) | Change::CreationRefused { .. } => {}
+            Change::Created(_) | Change::CreationRefused { .. } | Change::FaultMatchedInWorld { .. } => {}
             Change::Refused { .. } => self.attempt = self.attempt.saturating_add(1),
             Change::FaultMatched { fault, .. } => self.count_match(*fault),
             Change::Announced(event) => self.scheduled.push(*event),

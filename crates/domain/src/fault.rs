@@ -2,6 +2,7 @@
 
 use crate::behaviour::Odds;
 use crate::draw::{DrawName, Draws, Purpose};
+use crate::effect::{Effect, EffectKind, FaultRefusal};
 use crate::id::{FaultId, MachineId};
 use crate::lifecycle::{Cause, MachineState, TRANSITIONS};
 use crate::selector::{ClusterRef, Selector};
@@ -62,85 +63,21 @@ impl RequestPattern {
     }
 }
 
-/// What a fault does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Effect {
-    /// What was asked is refused.
-    Refuse(FaultRefusal),
-    /// The state ends in FAILED, when it is due to end.
-    Fail,
-    /// The state has no end of its own, or ends after this long.
-    Stick(Option<Span>),
-    /// The state ends so much later.
-    Delay(Span),
-    /// The machine fails so soon after it entered the state.
-    Crash(Span),
-    /// The request is refused for now: 429, to be tried again after this long of wall time.
-    Throttle(Span),
-    /// The request is carried out, and its connection is closed before the answer begins.
-    LoseReply,
-    /// The answer waits for so much wall time.
-    SlowReply(Span),
-}
-
-/// How a refusal looks to a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct FaultRefusal {
-    /// The code: at most 63 lower-case letters, digits and `_`, the first a letter.
-    pub code: String,
-    /// The HTTP status, from 400 to 599.
-    pub status: u16,
-}
-
 crate::lifecycle::codes! {
-    /// The kind of an effect.
-    EffectKind {
-        /// What was asked is refused.
-        Refuse = 1 "REFUSE",
-        /// The state ends in FAILED.
-        Fail = 2 "FAIL",
-        /// The state has no end of its own, or another one.
-        Stick = 3 "STICK",
-        /// The state ends later.
-        Delay = 4 "DELAY",
-        /// The machine fails.
-        Crash = 5 "CRASH",
-        /// The request is refused for now.
-        Throttle = 6 "THROTTLE",
-        /// The answer is lost.
-        LoseReply = 7 "LOSE_REPLY",
-        /// The answer is late.
-        SlowReply = 8 "SLOW_REPLY",
+    /// Whose matches `after` and `times` count, for a fault on an operation.
+    FaultScope {
+        /// Those of each machine by itself.
+        Machine = 1 "MACHINE",
+        /// Those of all machines of the world, in the order in which they are written: which machines it strikes depends on who
+        /// comes first.
+        World = 2 "WORLD",
     }
 }
 
-impl EffectKind {
-    /// Whether it can be done to a machine that enters a state.
-    pub(crate) fn is_possible_in(self, state: MachineState) -> bool {
-        match self {
-            Self::Crash => state.may_fail(),
-            Self::Fail => state.is_active() && state.may_fail(),
-            Self::Stick | Self::Delay => state.is_active(),
-            Self::Refuse | Self::Throttle | Self::LoseReply | Self::SlowReply => false,
-        }
-    }
-}
-
-impl Effect {
-    /// Its kind.
-    pub const fn kind(&self) -> EffectKind {
-        match self {
-            Self::Refuse(_) => EffectKind::Refuse,
-            Self::Fail => EffectKind::Fail,
-            Self::Stick(_) => EffectKind::Stick,
-            Self::Delay(_) => EffectKind::Delay,
-            Self::Crash(_) => EffectKind::Crash,
-            Self::Throttle(_) => EffectKind::Throttle,
-            Self::LoseReply => EffectKind::LoseReply,
-            Self::SlowReply(_) => EffectKind::SlowReply,
-        }
+impl FaultScope {
+    /// Whether it counts for each machine.
+    pub const fn is_machine(&self) -> bool {
+        matches!(self, Self::Machine)
     }
 }
 
@@ -152,7 +89,10 @@ pub struct FaultRule {
     pub selector: Selector,
     /// What it waits for.
     pub on: FaultOn,
-    /// How many matches it lets pass first: of each machine; for requests, of the world.
+    /// Whose matches `after` and `times` count. Those of requests are the world's, whatever it says.
+    #[cfg_attr(feature = "serde", serde(default = "of_machines", skip_serializing_if = "FaultScope::is_machine"))]
+    pub scope: FaultScope,
+    /// How many matches it lets pass first.
     pub after: u32,
     /// How many matches it strikes then; none for all.
     pub times: Option<u32>,
@@ -166,6 +106,11 @@ pub struct FaultRule {
     pub active_until: Option<Instant>,
 }
 
+#[cfg(feature = "serde")]
+const fn of_machines() -> FaultScope {
+    FaultScope::Machine
+}
+
 /// The part of a rule in which a mistake is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultField {
@@ -173,6 +118,8 @@ pub enum FaultField {
     Selector,
     /// `on`.
     On,
+    /// `scope`.
+    Scope,
     /// `after`.
     After,
     /// `times`.
@@ -209,6 +156,7 @@ impl FaultRule {
         Self {
             selector: Selector::default(),
             on,
+            scope: FaultScope::Machine,
             after: 0,
             times: None,
             probability: Odds::ALWAYS,
@@ -239,6 +187,9 @@ impl FaultRule {
             FaultOn::Request(pattern) => self.check_request(pattern)?,
         }
         self.check_effect()?;
+        if !self.scope.is_machine() && !matches!(self.on, FaultOn::Operation(_)) {
+            return wrong(FaultField::Scope, "only the matches of an operation are counted for the world");
+        }
         if self.times == Some(0) {
             return wrong(FaultField::Times, "it would strike nothing");
         }
@@ -266,8 +217,8 @@ impl FaultRule {
         if !states.is_empty() && !rows().any(|row| row.from.iter().any(|from| states.contains(from))) {
             return wrong(FaultField::Selector, &format!("{cause} does not lead from any of these states"));
         }
-        if cause == Cause::Create && self.after > 0 {
-            return wrong(FaultField::After, "each machine is made once");
+        if cause == Cause::Create && self.after > 0 && self.scope.is_machine() {
+            return wrong(FaultField::After, "each machine is made once; with scope WORLD it counts them all");
         }
         Ok(())
     }
@@ -449,6 +400,15 @@ mod tests {
         assert_eq!(select(start(), SelectorField::State, "FAILED,RUNNING"), None);
         assert_eq!(select(start(), SelectorField::State, "RUNNING"), Some(FaultField::Selector));
         assert_eq!(select(start(), SelectorField::Region, "A"), None);
+        let for_world = |on, effect| FaultRule { scope: FaultScope::World, after: 3, ..FaultRule::new(on, effect) };
+        let create = || FaultOn::Operation(Cause::Create);
+        assert_eq!(refused(&FaultRule { after: 3, ..FaultRule::new(create(), Effect::Fail) }), Some(FaultField::After));
+        assert_eq!(refused(&for_world(create(), Effect::Fail)), None);
+        let elsewhere = [
+            for_world(FaultOn::State(MachineState::Starting), Effect::Fail),
+            for_world(request(None, "/machines"), Effect::LoseReply),
+        ];
+        assert_eq!(elsewhere.each_ref().map(refused), [Some(FaultField::Scope); 2]);
         let running = || FaultRule::new(FaultOn::State(MachineState::Running), Effect::Crash(Span::ZERO));
         for (field, text) in
             [(SelectorField::State, "RUNNING"), (SelectorField::Region, "A"), (SelectorField::Cluster, "web")]

@@ -105,6 +105,7 @@ mod clock;
 mod cluster;
 mod distribution;
 mod draw;
+mod effect;
 mod event;
 mod fault;
 #[cfg(test)]
@@ -133,10 +134,9 @@ pub use clock::{Clock, InvalidRate, Rate, WallMillis};
 pub use cluster::{Cluster, ClusterEdit};
 pub use distribution::{Bounds, Distribution, InvalidDistribution};
 pub use draw::{Draw, DrawName, Draws, Purpose};
-pub use event::{Change, Created, Entered, EventKind, FoldError, MachineEvent, WorldRefusal, fold};
-pub use fault::{
-    Effect, EffectKind, Fault, FaultField, FaultOn, FaultRefusal, FaultRule, InvalidFault, RequestPattern,
-};
+pub use effect::{Effect, EffectKind, FaultRefusal};
+pub use event::{Change, Created, Entered, EventKind, FaultMatch, FoldError, MachineEvent, WorldRefusal, fold};
+pub use fault::{Fault, FaultField, FaultOn, FaultRule, FaultScope, InvalidFault, RequestPattern};
 pub use fleet::{FleetKind, FleetOutcome, FleetProgress, FleetState};
 pub use id::{ClusterId, FaultId, IdBytes, Incarnation, InvalidId, MachineId, OperationId, ScheduleId};
 pub use lifecycle::{

@@ -1,9 +1,12 @@
 //! Striking: which faults match what happens to a machine, and what they make of it.
 
+use std::collections::BTreeMap;
+
 use crate::cluster::Cluster;
 use crate::draw::{DrawName, Draws, Purpose};
-use crate::event::Change;
-use crate::fault::{Effect, EffectKind, Fault, FaultOn, FaultRefusal, FaultRule};
+use crate::effect::{Effect, EffectKind, FaultRefusal};
+use crate::event::{Change, FaultMatch, MachineEvent};
+use crate::fault::{Fault, FaultOn, FaultRule, FaultScope};
 use crate::fleet::FleetOutcome;
 use crate::id::FaultId;
 use crate::lifecycle::{Cause, MachineState};
@@ -56,7 +59,12 @@ impl StruckDown {
 /// The faults of a world, the first posted first, with those that were removed: a machine that is settled late still meets them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
-pub struct Faults(Vec<Fault>);
+pub struct Faults {
+    all: Vec<Fault>,
+    /// How often those matched whose matches are counted for the whole world: no part of the rules, and what a command is decided on.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    in_world: BTreeMap<FaultId, u64>,
+}
 
 /// What came of looking for faults.
 #[derive(Debug, Default)]
@@ -82,17 +90,65 @@ impl Faults {
 
     /// Those that are not removed.
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
-        self.0.iter().filter(|fault| !fault.removed)
+        self.all.iter().filter(|fault| !fault.removed)
     }
 
     /// Whether there never was one.
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// How many there ever were.
     pub const fn ever(&self) -> usize {
-        self.0.len()
+        self.all.len()
+    }
+
+    /// Whether any that holds at `now` counts its matches for the whole world: a command is decided then on what [`Faults::recount`]
+    /// was told, or [`Faults::note`], and holds where no other match was written meanwhile.
+    pub fn count_in_world(&self, now: Instant) -> bool {
+        self.all.iter().any(|fault| fault.rule.scope == FaultScope::World && fault.holds_at(now))
+    }
+
+    /// Takes how often faults matched in the whole world, as it is written.
+    pub fn recount(&mut self, matches: impl IntoIterator<Item = (FaultId, u64)>) {
+        self.in_world = matches.into_iter().collect();
+    }
+
+    /// Takes what these events tell of such matches; the next command is decided on it.
+    ///
+    /// ```
+    /// use cloudm_domain::{Cause, Effect, FaultOn, FaultRefusal, FaultRule, FaultScope, Instant, Machine, NewMachine, Preset,
+    ///     Protection, Rules, Seed, Tags};
+    /// let seed = Seed::new(1)?;
+    /// let refusal = FaultRefusal { code: "quota_exceeded".into(), status: 429 };
+    /// let refuse = FaultRule::new(FaultOn::Operation(Cause::Create), Effect::Refuse(refusal));
+    /// let after_two = FaultRule { scope: FaultScope::World, after: 2, ..refuse };
+    /// let mut rules = Rules::new(seed, Preset::Instant.behaviour());
+    /// rules.faults.push(after_two, Instant::DEFAULT_START, seed);
+    /// let mut made = 0;
+    /// for number in 1..=5 {
+    ///     let new = NewMachine {
+    ///         id: cloudm_domain::MachineId::from_bytes([number; 12]),
+    ///         cluster_id: cloudm_domain::ClusterId::from_bytes([1; 12]),
+    ///         name: format!("web-{number}").parse()?,
+    ///         machine_type: "small".parse()?,
+    ///         tags: Tags::default(),
+    ///         protection: Protection::default(),
+    ///         start: true,
+    ///     };
+    ///     let outcome = Machine::create(new, Instant::DEFAULT_START, &rules);
+    ///     rules.faults.note(&outcome.events);
+    ///     made += u8::from(outcome.struck_down.is_none());
+    /// }
+    /// assert_eq!(made, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn note(&mut self, events: &[MachineEvent]) {
+        for told in events.iter().filter_map(|event| event.change.fault_match()) {
+            if let FaultMatch { fault, number: Some(number), .. } = told {
+                self.in_world.insert(fault, number);
+            }
+        }
     }
 
     /// The fault with this id, unless it was removed.
@@ -102,18 +158,18 @@ impl Faults {
 
     /// Adds a fault that holds from `from` on, or when it says; gives it. The caller has checked it.
     pub fn push(&mut self, rule: FaultRule, from: Instant, seed: Seed) -> &Fault {
-        let id = FaultId::of(seed, u32::try_from(self.0.len()).unwrap_or(u32::MAX), from);
+        let id = FaultId::of(seed, u32::try_from(self.all.len()).unwrap_or(u32::MAX), from);
         let from = rule.active_from.map_or(from, |later| later.max(from));
         let until = rule.active_until;
-        let at = self.0.len();
-        self.0.push(Fault { id, rule, from, until, removed: false });
-        &self.0[at]
+        let at = self.all.len();
+        self.all.push(Fault { id, rule, from, until, removed: false });
+        &self.all[at]
     }
 
     /// Lets faults hold no more from `from` on; says whether there were any.
     pub fn remove(&mut self, which: impl Fn(&Fault) -> bool, from: Instant) -> bool {
         let mut any = false;
-        for fault in self.0.iter_mut().filter(|fault| !fault.removed && which(fault)) {
+        for fault in self.all.iter_mut().filter(|fault| !fault.removed && which(fault)) {
             fault.removed = true;
             fault.until = Some(fault.until.map_or(from, |until| until.min(from)));
             any = true;
@@ -171,20 +227,33 @@ impl Faults {
 
     fn strike(&self, fits: impl Fn(&FaultRule) -> bool, moment: &Moment<'_>) -> Struck<'_> {
         let mut struck = Struck::default();
-        for fault in self.0.iter().filter(|fault| fault.holds_at(moment.at) && fits(&fault.rule)) {
-            let before = moment.machine.matches_of(fault.id);
-            if fault.is_spent_after(before.into()) || !moment.draws_it(fault) {
+        for fault in self.all.iter().filter(|fault| fault.holds_at(moment.at) && fits(&fault.rule)) {
+            let before = self.matches_before(fault, moment.machine);
+            if fault.is_spent_after(before) || !moment.draws_it(fault) {
                 continue;
             }
-            let strikes = before >= fault.rule.after;
+            let strikes = before >= fault.rule.after.into();
             let effect = strikes.then(|| fault.rule.effect.kind());
-            struck.told.push(Change::FaultMatched { fault: fault.id, effect });
+            struck.told.push(match fault.rule.scope {
+                FaultScope::Machine => Change::FaultMatched { fault: fault.id, effect },
+                FaultScope::World => Change::FaultMatchedInWorld { fault: fault.id, effect, number: before + 1 },
+            });
             if strikes {
                 struck.by = Some(fault);
                 break;
             }
         }
         struck
+    }
+}
+
+impl Faults {
+    /// How many matches of a fault count where it meets a machine.
+    fn matches_before(&self, fault: &Fault, machine: &MachineData) -> u64 {
+        match fault.rule.scope {
+            FaultScope::Machine => machine.matches_of(fault.id).into(),
+            FaultScope::World => self.in_world.get(&fault.id).copied().unwrap_or_default(),
+        }
     }
 }
 
@@ -348,6 +417,30 @@ mod tests {
         assert_eq!(machine.matches_of(fault), 3);
         let other = Machine::create(new(2), START, &rules).machine.settle(at(20), &rules).machine;
         assert_eq!(effects(&other.request(&Command::Reboot.into(), at(30), &rules).unwrap().events), [None]);
+    }
+
+    #[test]
+    fn matches_in_the_world_are_counted_for_all_machines_as_far_as_they_are_noted() {
+        let stop = FaultRule::new(FaultOn::Operation(Cause::Stop), Effect::Delay(Span::from_secs(5)));
+        let mut rules = rules([FaultRule { scope: FaultScope::World, after: 1, times: Some(1), ..stop }]);
+        let fault = rules.faults.iter().next().unwrap().clone();
+        assert!(rules.faults.count_in_world(at(21)));
+        let stopped = |number, rules: &Rules| {
+            let machine = Machine::create(new(number), START, rules).machine.settle(at(20), rules).machine;
+            machine.request(&Command::Stop.into(), at(21), rules).unwrap()
+        };
+        let told = |outcome: &Outcome| outcome.events.iter().find_map(|event| event.change.fault_match());
+        let mut seen = Vec::new();
+        for number in 1..=4 {
+            let outcome = stopped(number, &rules);
+            assert_eq!(told(&outcome), told(&stopped(number + 4, &rules)), "nothing is counted that is not noted");
+            assert_eq!(outcome.machine.matches_of(fault.id), 0);
+            rules.faults.note(&outcome.events);
+            seen.push(told(&outcome).map(|told| (told.number, told.effect)));
+        }
+        assert_eq!(seen, [Some((Some(1), None)), Some((Some(2), Some(EffectKind::Delay))), None, None]);
+        rules.faults.recount([(fault.id, 1)]);
+        assert_eq!(told(&stopped(9, &rules)).and_then(|told| told.number), Some(2));
     }
 
     #[test]

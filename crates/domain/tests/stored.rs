@@ -44,7 +44,7 @@ fn step() -> Option<Step> {
 
 /// One of each change, and the bytes in which the embedded store keeps it. These bytes are in users' files: they never
 /// change, and a new kind of change comes after the last.
-fn changes() -> [(Change, &'static [u8]); 9] {
+fn changes() -> [(Change, &'static [u8]); 10] {
     let created = Created {
         cluster_id: ClusterId::from_bytes([1; 12]),
         name: "a".parse().unwrap(),
@@ -90,6 +90,13 @@ fn changes() -> [(Change, &'static [u8]); 9] {
             &[
                 6, 24, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50,
                 1, 3,
+            ],
+        ),
+        (
+            Change::FaultMatchedInWorld { fault, effect: None, number: 300 },
+            &[
+                9, 24, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50, 48, 50,
+                0, 172, 2,
             ],
         ),
         (

@@ -93,6 +93,10 @@ pub(crate) struct EventBody<'a> {
     #[serde(serialize_with = "shape::shown_some", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = EffectKindCode, required = false, example = "FAIL")]
     effect: Option<EffectKind>,
+    /// Which match of the fault in the whole world it is, from 1, where those are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false, minimum = 1, example = 3)]
+    match_number: Option<u64>,
     /// What the machine was told is going to be done to it, or what came due of that.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ScheduledEventBody, required = false)]
@@ -165,6 +169,7 @@ impl<'a> From<&'a PositionedEvent> for EventBody<'a> {
             refusal: None,
             fault: None,
             effect: None,
+            match_number: None,
             scheduled_event: None,
             cluster_id: None,
             name: None,
@@ -182,6 +187,9 @@ impl<'a> From<&'a PositionedEvent> for EventBody<'a> {
                 Self { scheduled_event: Some(event.into()), ..plain }
             }
             Change::FaultMatched { fault, effect } => Self { fault: Some(*fault), effect: *effect, ..plain },
+            Change::FaultMatchedInWorld { fault, effect, number } => {
+                Self { fault: Some(*fault), effect: *effect, match_number: Some(*number), ..plain }
+            }
             Change::Edited { name, tags, protection } => Self {
                 name: name.as_ref().map(|name| name.as_str()),
                 tags: tags.as_ref(),

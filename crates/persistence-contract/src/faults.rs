@@ -149,7 +149,7 @@ pub async fn matches_are_right_after_a_crowd(fixture: &dyn Fixture) {
 }
 
 fn is_match(event: &MachineEvent) -> bool {
-    matches!(event.change, cloudm_domain::Change::FaultMatched { .. })
+    event.change.fault_match().is_some()
 }
 
 pub async fn a_refused_creation_leaves_nothing_but_its_history(fixture: &dyn Fixture) {

@@ -51,6 +51,7 @@ mod fleet;
 pub mod groups;
 pub mod lives;
 pub mod machines;
+pub mod matches;
 pub mod operations;
 pub mod paging;
 pub mod parts;
@@ -271,6 +272,13 @@ macro_rules! contract_suite {
             copies_of_a_world_begin_with_the_matches_that_its_history_tells,
             a_name_says_that_there_are_faults_on_requests,
             a_machine_that_faults_matched_is_forgotten,
+        );
+        $crate::scenarios!($fixture; matches:
+            only_the_next_match_in_the_world_is_written,
+            writes_at_once_tell_one_match_after_the_other,
+            a_fleet_operation_tells_one_match_after_the_other,
+            of_those_that_race_for_a_match_one_wins,
+            copies_of_a_world_go_on_counting,
         );
         $crate::scenarios!($fixture; capacity:
             a_full_pool_refuses_and_what_is_given_back_is_taken_again,

@@ -14,7 +14,7 @@ use crate::machine_row::version;
 use crate::places::Places;
 use crate::pool::offer_core;
 use crate::rows::Rows;
-use crate::{clusters, sql};
+use crate::{clusters, faults, sql};
 
 /// Whether a write was taken, or why not. Where it was not, nothing of it is written: there is nothing to undo.
 pub(crate) type Taken = Result<(), CommitError>;
@@ -24,7 +24,7 @@ pub(crate) type Taken = Result<(), CommitError>;
 /// All conditions of a write hold before anything of it is written. So one that is refused leaves the others alone, without a
 /// savepoint for each; an error, which is SQLite's, ends them all.
 pub(crate) struct Bulk<'db> {
-    db: &'db Connection,
+    group: &'db Group<'db>,
     rows: Rows<'db>,
     events: Appender<'db>,
     id_used: Held<'db>,
@@ -53,7 +53,7 @@ impl<'db> Bulk<'db> {
     pub(crate) fn new(group: &'db Group<'db>, sizes: Option<&'db PoolSizes>) -> Self {
         let db: &'db Connection = group;
         Self {
-            db,
+            group,
             rows: Rows::new(db),
             events: Appender::new(db),
             id_used: Held::new(db, sql::MACHINE_ID_USED),
@@ -77,6 +77,9 @@ impl<'db> Bulk<'db> {
         if !write.is_whole() {
             return Ok(Err(torn().into()));
         }
+        if self.is_miscounted(write)? {
+            return Ok(Err(CommitError::Miscounted));
+        }
         let taken = match (&write.before, &write.after) {
             (None, None) => self.refuse(write)?,
             (None, Some(machine)) => self.create(machine, write)?,
@@ -88,6 +91,18 @@ impl<'db> Bulk<'db> {
             self.events.append(&write.events)?;
         }
         Ok(taken)
+    }
+
+    /// Whether it tells of a match of a fault that is not the next one.
+    fn is_miscounted(&self, write: &MachineWrite) -> Result<bool, DbError> {
+        for (fault, number) in write.numbered() {
+            let stored = faults::matches_of(self.group, fault)?;
+            let before = stored + self.group.matches_of(fault) + self.events.matches_of(fault);
+            if u64::try_from(before).ok().and_then(|before| before.checked_add(1)) != Some(number) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Takes it that a creation was refused.
@@ -124,7 +139,7 @@ impl<'db> Bulk<'db> {
 
     fn exists(&mut self, cluster: ClusterId) -> Result<bool, DbError> {
         if self.cluster != Some(cluster) {
-            self.cluster = clusters::exists(self.db, cluster)?.then_some(cluster);
+            self.cluster = clusters::exists(self.group, cluster)?.then_some(cluster);
         }
         Ok(self.cluster.is_some())
     }

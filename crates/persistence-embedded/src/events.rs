@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cloudm_application::ports::{
     CreationQuery, EventPage, EventQuery, EventStore, Position, PositionedEvent, StoreError,
 };
-use cloudm_domain::{Change, Incarnation, MachineEvent, MachineId};
+use cloudm_domain::{Change, FaultId, Incarnation, MachineEvent, MachineId};
 use rusqlite::{Connection, Row, params};
 
 use crate::error::{DbError, closed};
@@ -157,6 +157,11 @@ impl<'db> Appender<'db> {
             self.matches.count(event);
         }
         Ok(())
+    }
+
+    /// How often a fault matched by the events so far.
+    pub(crate) fn matches_of(&self, fault: FaultId) -> i64 {
+        self.matches.of(fault)
     }
 
     /// Ends it; gives what is to be written for all events at once.

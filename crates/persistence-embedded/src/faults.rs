@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{FaultMatches, FaultStore, RequestCounted, StoreError};
-use cloudm_domain::{Change, FaultId, MachineEvent};
+use cloudm_domain::{FaultId, MachineEvent};
 use rusqlite::{Connection, params};
 
 use crate::error::DbError;
@@ -47,6 +47,13 @@ impl FaultStore for Faults {
     }
 }
 
+/// How often a fault matched, as far as it is written.
+pub(crate) fn matches_of(db: &Connection, fault: FaultId) -> Result<i64, DbError> {
+    let mut statement = db.prepare_cached(sql::FAULT_MATCHES_OF)?;
+    let mut rows = statement.query([fault.as_bytes()])?;
+    rows.next()?.map_or(Ok(0), |row| Columns(row).number(0))
+}
+
 fn all<T>(db: &Connection, sql: &str, read: impl Fn(Columns<'_, '_>) -> Result<T, DbError>) -> Result<Vec<T>, DbError> {
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
@@ -64,11 +71,16 @@ pub(crate) struct Matches(BTreeMap<FaultId, (i64, i64)>);
 impl Matches {
     /// Takes what an event tells.
     pub(crate) fn count(&mut self, event: &MachineEvent) {
-        if let Change::FaultMatched { fault, effect } = &event.change {
-            let (matches, struck) = self.0.entry(*fault).or_default();
+        if let Some(told) = event.change.fault_match() {
+            let (matches, struck) = self.0.entry(told.fault).or_default();
             *matches += 1;
-            *struck += i64::from(effect.is_some());
+            *struck += i64::from(told.effect.is_some());
         }
+    }
+
+    /// How often a fault matched by these.
+    pub(crate) fn of(&self, fault: FaultId) -> i64 {
+        self.0.get(&fault).map_or(0, |(matches, _)| *matches)
     }
 
     /// Adds others.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ops::Deref;
 
-use cloudm_domain::{ClusterId, Code, PoolSizes};
+use cloudm_domain::{ClusterId, Code, FaultId, PoolSizes};
 use rusqlite::Connection;
 
 use crate::counts::Deltas;
@@ -36,6 +36,11 @@ impl<'db> Group<'db> {
     /// By how much it changes those that machines of a type in a cluster hold.
     pub(crate) fn held_in_cluster(&self, sizes: &PoolSizes, cluster: ClusterId, machine_type: &Code) -> i64 {
         self.counts.borrow().held_in_cluster(sizes, cluster, machine_type)
+    }
+
+    /// How often what was taken says that a fault matched.
+    pub(crate) fn matches_of(&self, fault: FaultId) -> i64 {
+        self.matches.borrow().of(fault)
     }
 
     /// Writes what was taken.

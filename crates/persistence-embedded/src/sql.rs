@@ -128,6 +128,7 @@ statements! {
     COUNT_DROP = "DELETE FROM counts WHERE cluster_id = ?1 AND machine_type = ?2 AND state = ?3 AND machines = ?4";
 
     FAULT_MATCHES = "SELECT fault, matches, struck FROM fault_matches";
+    FAULT_MATCHES_OF = "SELECT matches FROM fault_matches WHERE fault = ?";
     FAULT_MATCHES_ADD = "INSERT INTO fault_matches (fault, matches, struck) VALUES (?1, ?2, ?3) \
         ON CONFLICT DO UPDATE SET matches = matches + ?2, struck = struck + ?3";
     FAULT_REQUESTS = "SELECT fault, matched FROM fault_requests";

@@ -143,7 +143,7 @@ impl Batch {
 /// `WriteConflict`.
 const CONFLICT: i32 = 112;
 
-/// The turns of those who take places and give names there, in one process.
+/// The turns of those who take places, matches of faults and names, in one process.
 pub(crate) async fn turns<'w, 'a>(
     world: &'w Arc<OpenWorld>,
     sizes: Option<&PoolSizes>,
@@ -151,10 +151,11 @@ pub(crate) async fn turns<'w, 'a>(
 ) -> Result<Vec<MutexGuard<'w, ()>>, StoreError> {
     let turns = &world.guard_turns;
     let turn = |(cluster, name): Place<'_>| guards::turn(cluster, name, turns.len());
-    let places = writes.clone();
+    let (places, mut matches) = (writes.clone(), writes.clone());
     let wanted: BTreeSet<_> = writes.filter_map(named).map(turn).collect();
     let mut taken = Vec::with_capacity(wanted.len() + 1);
-    if sizes.is_some_and(|sizes| is_asked_for(sizes, places)) {
+    let counts = matches.any(|write| write.numbered().next().is_some());
+    if counts || sizes.is_some_and(|sizes| is_asked_for(sizes, places)) {
         counting::begin(world).await?;
         taken.push(world.place_turn.lock().await);
     }

@@ -15,6 +15,7 @@ use crate::counts::{Kind, Tally};
 use crate::document::{date, key, long};
 use crate::machine_doc::MachineDoc;
 use crate::numbers::Numbers;
+use crate::plan::are_next;
 use crate::room::{Room, is_asked_for};
 use crate::transaction::{Stop, Work};
 use crate::world::OpenWorld;
@@ -42,6 +43,7 @@ impl Work for MachineCommit {
         {
             return Err(Stop::Refused(CommitError::KeyTaken));
         }
+        self.check_matches(session).await?;
         let write = &self.commit.write;
         let (tally, at) = match (&write.before, &write.after) {
             (None, None) => self.refuse(session).await?,
@@ -79,6 +81,14 @@ impl MachineCommit {
 
     fn machines(&self) -> Collection<MachineDoc> {
         self.world.collection(collections::MACHINES)
+    }
+
+    /// Refused where it tells of a match that is not the next one of its fault.
+    async fn check_matches(&self, session: &mut ClientSession) -> Result<(), Refused> {
+        let write = &self.commit.write;
+        let faults = write.numbered().map(|(fault, _)| fault).collect();
+        let matches = counting::matches_of(&self.world, session, faults).await?;
+        if are_next(&matches, write) { Ok(()) } else { Err(Stop::Refused(CommitError::Miscounted)) }
     }
 
     /// Refused where it asks for a place and there is none.

@@ -9,7 +9,7 @@
 //! A new world has such a document. One that has none, because a server made it that knew nothing of this, is counted once; how
 //! often faults matched is counted in the same way, and a world without the document has no faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -161,6 +161,28 @@ pub(crate) async fn tally<R: From<StoreError>>(
         StoreError::Unavailable("the machines of the world are not counted yet".into())
     };
     Ok(sum(world, session, found.ok_or_else(uncounted)?).await?)
+}
+
+/// Lets whoever else takes what is counted come before this transaction or after it, as the next one sees the last: each of them
+/// writes to the record of the world.
+pub(crate) async fn take_turn(world: &OpenWorld, session: &mut ClientSession) -> Result<(), Error> {
+    let records: Collection<Document> = world.collection(collections::INCARNATIONS);
+    let touch = doc! { "$inc": { "places_taken": 1_i64 } };
+    records.update_one(doc! { "_id": world.id() }, touch).session(session).await.map(drop)
+}
+
+/// How often each of these faults matched, in the turn of this transaction.
+pub(crate) async fn matches_of<R: From<StoreError>>(
+    world: &OpenWorld,
+    session: &mut ClientSession,
+    faults: BTreeSet<FaultId>,
+) -> Result<BTreeMap<FaultId, i64>, Stop<R>> {
+    if faults.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    take_turn(world, session).await?;
+    let tally = tally(world, session).await?;
+    Ok(faults.into_iter().map(|fault| (fault, tally.of(&Kind::matches(fault)))).collect())
 }
 
 /// What is folded, with all that came later.

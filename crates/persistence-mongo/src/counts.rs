@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cloudm_application::ports::StoreError;
-use cloudm_domain::{Change, ClusterId, Code, FaultId, Machine, MachineEvent, MachineState};
+use cloudm_domain::{ClusterId, Code, FaultId, Machine, MachineEvent, MachineState};
 use mongodb::bson::oid::ObjectId;
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,11 @@ impl Tally {
         }
     }
 
+    /// How many there are of a kind.
+    pub(crate) fn of(&self, kind: &Kind) -> i64 {
+        self.0.get(kind).copied().unwrap_or_default()
+    }
+
     /// Counts that a machine of one kind became one of another kind.
     pub(crate) fn change(&mut self, before: Option<Kind>, after: Option<Kind>) {
         if before != after {
@@ -108,9 +113,9 @@ impl Tally {
     /// Counts the matches of faults that events tell.
     pub(crate) fn count_matches<'a>(&mut self, events: impl IntoIterator<Item = &'a MachineEvent>) {
         for event in events {
-            if let Change::FaultMatched { fault, effect } = &event.change {
-                self.add(Kind::matches(*fault), 1);
-                effect.iter().for_each(|_| self.add(Kind::struck(*fault), 1));
+            if let Some(told) = event.change.fault_match() {
+                self.add(Kind::matches(told.fault), 1);
+                told.effect.iter().for_each(|_| self.add(Kind::struck(told.fault), 1));
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::machine_doc::MachineDoc;
 use crate::plan::{Asked, Found};
 use crate::room::{Room, is_asked_for};
 use crate::transaction::Stop;
-use crate::{collections, guards};
+use crate::{collections, counting, guards};
 
 /// What a machine may be named, and where.
 pub(crate) type Place<'a> = (ClusterId, &'a Name);
@@ -39,6 +39,8 @@ impl Batch {
         if let Some(sizes) = sizes.filter(|sizes| is_asked_for(sizes, writes.iter().copied())) {
             found.room = Some(Room::find(&self.world, session, sizes).await?);
         }
+        let faults = writes.iter().flat_map(|write| write.numbered()).map(|(fault, _)| fault).collect();
+        found.matches = counting::matches_of(&self.world, session, faults).await?;
         if !places.is_empty() {
             // First, so that others who give names there come after it.
             found.clusters = self.touch(session, &places).await?;

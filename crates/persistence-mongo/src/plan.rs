@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloudm_application::ports::{CommitError, FleetResult, MachineWrite};
-use cloudm_domain::{ClusterId, Machine, MachineEvent, MachineId, Name};
+use cloudm_domain::{ClusterId, FaultId, Machine, MachineEvent, MachineId, Name};
 
 use crate::counts::{Kind, Tally};
 use crate::room::Room;
@@ -23,6 +23,7 @@ pub(crate) enum Refused {
     IdUsed,
     NoCluster,
     NoPlace,
+    Miscounted,
 }
 
 impl From<Refused> for CommitError {
@@ -33,6 +34,7 @@ impl From<Refused> for CommitError {
             Refused::IdUsed => Self::IdUsed,
             Refused::NoCluster => Self::NoCluster,
             Refused::NoPlace => Self::NoPlace,
+            Refused::Miscounted => Self::Miscounted,
         }
     }
 }
@@ -52,6 +54,14 @@ pub(crate) struct Found {
     pub(crate) decided: BTreeSet<MachineId>,
     /// What room pools have, where any place is asked for.
     pub(crate) room: Option<Room>,
+    /// How often the faults matched of which a match is told that is counted for the whole world.
+    pub(crate) matches: BTreeMap<FaultId, i64>,
+}
+
+/// Whether the matches that a write tells are the next ones of faults that matched so often.
+pub(crate) fn are_next(matches: &BTreeMap<FaultId, i64>, write: &MachineWrite) -> bool {
+    let before = |fault| matches.get(&fault).copied().unwrap_or_default();
+    write.numbered().all(|(fault, number)| i64::try_from(number) == Ok(before(fault) + 1))
 }
 
 /// What is to be written.
@@ -86,7 +96,7 @@ impl<'a> Plan<'a> {
             results: Vec::new(),
         };
         for one in asked {
-            let answer = plan.take(*one);
+            let answer = plan.answer(*one);
             plan.answers.push(answer);
         }
         plan
@@ -108,7 +118,7 @@ impl<'a> Plan<'a> {
         self.machines.is_empty() && self.results.is_empty()
     }
 
-    fn take(&mut self, asked: Asked<'a>) -> Result<(), Refused> {
+    fn answer(&mut self, asked: Asked<'a>) -> Result<(), Refused> {
         if asked.result.is_some_and(|result| self.found.decided.contains(&result.machine)) {
             return Ok(());
         }
@@ -123,6 +133,17 @@ impl<'a> Plan<'a> {
     }
 
     fn write(&mut self, write: &'a MachineWrite) -> Result<(), Refused> {
+        if !are_next(&self.found.matches, write) {
+            return Err(Refused::Miscounted);
+        }
+        self.take(write)?;
+        for (fault, _) in write.numbered() {
+            *self.found.matches.entry(fault).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, write: &'a MachineWrite) -> Result<(), Refused> {
         let Some(id) = write.machine() else { return Ok(()) };
         let now = self.now(id, write)?;
         if let Some(created) = write.unmade() {

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use cloudm_application::ports::{MachineWrite, StoreError};
 use cloudm_domain::{Cluster, ClusterId, Code, Machine, PoolSizes};
-use mongodb::bson::{Document, doc};
-use mongodb::{ClientSession, Collection};
+use mongodb::ClientSession;
+use mongodb::bson::doc;
 
 use crate::clusters::{self, ClusterDoc};
+use crate::counting;
 use crate::transaction::Stop;
 use crate::world::OpenWorld;
-use crate::{collections, counting};
 
 /// Where clusters are and how many places their machines hold, as a transaction sees it.
 #[derive(Debug)]
@@ -38,9 +38,7 @@ impl Room {
         session: &mut ClientSession,
         sizes: &Arc<PoolSizes>,
     ) -> Result<Self, Stop<R>> {
-        let records: Collection<Document> = world.collection(collections::INCARNATIONS);
-        let touch = doc! { "$inc": { "places_taken": 1_i64 } };
-        records.update_one(doc! { "_id": world.id() }, touch).session(&mut *session).await?;
+        counting::take_turn(world, session).await?;
         let places = clusters::select(world, session, doc! { "w": world.id() }).await?;
         let places = places.iter().map(ClusterDoc::read).collect::<Result<Vec<_>, _>>()?;
         let regions = places.iter().map(|cluster| (cluster.id, cluster.region_code.clone())).collect();

@@ -53,6 +53,7 @@ impl Happened {
             | Change::DeleteRequested
             | Change::Refused { .. }
             | Change::FaultMatched { .. }
+            | Change::FaultMatchedInWorld { .. }
             | Change::Announced(_)
             | Change::CameDue { .. }
             | Change::CreationRefused { .. } => return,

@@ -6,11 +6,12 @@ use cloudm_domain::{
     Cluster, ClusterId, Instant, Machine, MachineEvent, MachineId, Name, Outcome, Refusal, Rules, StruckDown,
 };
 use futures_util::future::try_join;
+use tokio::sync::Mutex;
 
 use super::{MachineView, view_at};
 use crate::error::Error;
 use crate::idempotency::{Answers, Stop};
-use crate::ports::{Commit, CommitError, MachineStore, MachineWrite, WorldStore, WorldView};
+use crate::ports::{Commit, CommitError, FaultStore, MachineStore, MachineWrite, WorldStore, WorldView};
 use crate::settler::Settler;
 use crate::stripes::Stripes;
 use crate::writing::Writing;
@@ -24,6 +25,9 @@ pub(crate) struct MachineCommands {
     pub(crate) machines: Arc<dyn MachineStore>,
     pub(crate) answers: Arc<Answers>,
     pub(crate) settler: Settler,
+    pub(super) faults: Arc<dyn FaultStore>,
+    /// Whose turn it is to decide by how often faults matched in the whole world.
+    pub(super) counting: Mutex<()>,
     stripes: Arc<Stripes>,
 }
 
@@ -36,12 +40,12 @@ enum Attempt {
 
 impl MachineCommands {
     pub(crate) fn new(
-        (world, machines): (Arc<dyn WorldStore>, Arc<dyn MachineStore>),
+        (world, machines, faults): (Arc<dyn WorldStore>, Arc<dyn MachineStore>, Arc<dyn FaultStore>),
         answers: Arc<Answers>,
         settler: Settler,
         stripes: Arc<Stripes>,
     ) -> Self {
-        Self { world, machines, answers, settler, stripes }
+        Self { world, machines, answers, settler, faults, counting: Mutex::default(), stripes }
     }
 
     /// Reads the machine, lets `decide` decide, and writes what came of it, until no other change comes between.
@@ -96,6 +100,7 @@ impl MachineCommands {
     ) -> Result<Attempt, Stop> {
         let (placed, world) = try_join(self.machines.get(id), self.world.read()).await?;
         let placed = placed.ok_or(Error::NoSuchMachine)?;
+        let (world, _turn) = self.counted(world).await?;
         let stored = placed.machine.clone();
         let seen = view_at(placed, world.now, &world.world.rules)?.ok_or(Error::NoSuchMachine)?;
         writing.check_version(seen.machine.version)?;
@@ -121,7 +126,7 @@ impl MachineCommands {
         let asking = sizes.is_some().then(|| write.clone());
         match self.machines.commit(Commit { write, keep, sizes }).await {
             Ok(()) => Ok(Attempt::Done(Box::new(view))),
-            Err(CommitError::Conflict) => Ok(Attempt::Lost),
+            Err(CommitError::Conflict | CommitError::Miscounted) => Ok(Attempt::Lost),
             Err(CommitError::NameTaken) if self.free_name(view.cluster.id, &view.machine.name, &world).await? => {
                 Ok(Attempt::Lost)
             }
@@ -150,7 +155,9 @@ impl MachineCommands {
     pub(super) async fn tell(&self, refusal: MachineWrite) -> Result<bool, Stop> {
         match self.machines.commit(refusal.into()).await {
             Ok(()) => Ok(true),
-            Err(CommitError::Conflict | CommitError::IdUsed | CommitError::NoCluster) => Ok(false),
+            Err(CommitError::Conflict | CommitError::IdUsed | CommitError::NoCluster | CommitError::Miscounted) => {
+                Ok(false)
+            }
             Err(error) => Err(Stop::from_commit(error)),
         }
     }

@@ -66,7 +66,7 @@ impl CreateMachine {
         for _ in 0..MAX_ATTEMPTS {
             let cluster = self.clusters.find(&request.cluster_name).await?;
             let cluster = cluster.ok_or_else(|| Error::UnknownCluster(request.cluster_name.clone()))?;
-            let world = self.commands.world.read().await?;
+            let (world, _turn) = self.commands.deciding(None).await?;
             let cluster_id = cluster.id;
             let id = |k| MachineId::of(world.world.seed, cluster_id, &request.name, world.now, k);
             let new = NewMachine {
@@ -123,7 +123,7 @@ impl CreateMachine {
         match self.commands.machines.commit(Commit { write, keep, sizes }).await {
             Ok(()) => Ok(Attempt::Done(Box::new(view))),
             Err(CommitError::IdUsed) => Ok(Attempt::IdUsed),
-            Err(CommitError::NoCluster) => Ok(Attempt::Lost),
+            Err(CommitError::NoCluster | CommitError::Miscounted) => Ok(Attempt::Lost),
             Err(CommitError::NameTaken) if self.commands.free_name(cluster, &name, world).await? => Ok(Attempt::Lost),
             Err(CommitError::NoPlace) => {
                 match self.commands.without_place((asking, waited), &view.cluster, world).await? {

@@ -49,8 +49,14 @@ impl ImportMachines {
             if waiting.is_empty() {
                 break;
             }
-            let view = self.commands.world.read().await?;
-            let (writes, struck): (Vec<_>, Vec<_>) = waiting.iter().map(|one| creation(one, &view)).unzip();
+            let (mut view, _turn) = self.commands.deciding(None).await?;
+            let (mut writes, mut struck) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
+            for one in &waiting {
+                let (write, down) = creation(one, &view);
+                view.note(&write.events);
+                writes.push(write);
+                struck.push(down);
+            }
             let written = self.commands.machines.commit_all(writes, view.sizes()).await?;
             let mut again = Vec::new();
             for ((mut one, down), written) in waiting.into_iter().zip(struck).zip(written) {
@@ -118,7 +124,7 @@ impl ImportMachines {
                 Ok(refused.map_err(Stop::into_error)?.map(Err))
             }
             CommitError::Store(error) => Err(error.into()),
-            CommitError::Conflict | CommitError::KeyTaken => Ok(None),
+            CommitError::Conflict | CommitError::KeyTaken | CommitError::Miscounted => Ok(None),
         }
     }
 }

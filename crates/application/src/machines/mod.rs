@@ -1,6 +1,7 @@
 //! Machines: one use case a file.
 
 mod command;
+mod counted;
 mod create;
 mod delete;
 mod edit;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use cloudm_domain::{Cluster, Instant, Machine, Rules};
 
 pub(crate) use command::{MAX_ATTEMPTS, MachineCommands};
+pub(crate) use counted::Turn;
 pub use create::{CreateMachine, NewMachineRequest};
 pub use delete::DeleteMachine;
 pub use edit::EditMachine;

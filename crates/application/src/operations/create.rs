@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cloudm_domain::{Cluster, FleetOutcome, Machine, MachineId, NewMachine, Outcome};
 
 use super::Fleet;
-use super::fleet::{Decided, outcome_of, refusal, without_place};
+use super::fleet::{Decided, noted, outcome_of, refusal, without_place};
 use crate::error::Error;
 use crate::ports::{
     CommitError, Cursor, FleetEntry, FleetOperation, FleetResult, FleetTemplate, MachineWrite, WorldView,
@@ -30,14 +30,17 @@ impl Fleet {
         template: &FleetTemplate,
         (made, most): (u32, usize),
     ) -> Result<Option<FleetOperation>, Error> {
-        let mut view = self.commands.world.read().await?;
+        let (mut view, mut turn) = self.commands.deciding(None).await?;
         let cluster = self.cluster_for_faults(template, &view).await?;
         let cluster = cluster.as_deref();
         let until = template.count.min(made.saturating_add(u32::try_from(most).unwrap_or(u32::MAX)));
         let (cursor, last) = (Cursor::Made(until), until >= template.count);
         let mut trials: Vec<_> = (made..until).map(|number| Trial { number, k: 0 }).collect();
         let try_to = |trial: &Trial, view: &WorldView| creation(operation, (template, cluster), *trial, view);
-        let mut entries: Vec<_> = trials.iter().map(|trial| try_to(trial, &view)).collect();
+        let mut entries = Vec::with_capacity(trials.len());
+        for trial in &trials {
+            entries.push(noted(try_to(trial, &view), &mut view));
+        }
         let mut waited = false;
         for _ in 0..MAX_TRIALS {
             let decided = Decided { entries, cursor: cursor.clone(), last };
@@ -45,7 +48,7 @@ impl Fleet {
             if written.refused.is_empty() {
                 return Ok(Some(written.operation));
             }
-            view = self.commands.world.read().await?;
+            (view, turn) = self.commands.deciding(turn).await?;
             let full = !waited && self.wait_for_places(&written.refused, &view).await?;
             let mut again = Vec::with_capacity(written.refused.len());
             entries = Vec::with_capacity(written.refused.len());
@@ -56,7 +59,7 @@ impl Fleet {
                     error => self.try_again(operation, (template, cluster), (trial, error), &view).await?,
                 };
                 again.push(trial);
-                entries.push(entry);
+                entries.push(noted(entry, &mut view));
             }
             trials = again;
             waited |= full;
@@ -85,7 +88,7 @@ impl Fleet {
         view: &WorldView,
     ) -> Result<(Trial, FleetEntry), Error> {
         let next = match &error {
-            CommitError::NoPlace => Some(trial),
+            CommitError::NoPlace | CommitError::Miscounted => Some(trial),
             CommitError::IdUsed => Some(Trial { k: trial.k.saturating_add(1), ..trial }),
             CommitError::NameTaken => match template.name.name(number_in_name(trial.number)) {
                 Ok(name) => self.commands.free_name(template.cluster, &name, view).await?.then_some(trial),

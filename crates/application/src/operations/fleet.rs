@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::decide::decide;
 use super::walk::Ahead;
 use crate::error::Error;
-use crate::machines::{MAX_ATTEMPTS, MachineCommands, refused};
+use crate::machines::{MAX_ATTEMPTS, MachineCommands, Turn, refused};
 use crate::ports::{
     ClusterStore, CommitError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetWork, Lease,
     OperationStore, Runner, WorkError, WorldView,
@@ -138,10 +138,10 @@ impl Fleet {
         &self,
         operation: &FleetOperation,
         decided: Decided,
-        view: WorldView,
+        (mut view, mut turn): (WorldView, Turn<'_>),
     ) -> Result<Option<FleetOperation>, Error> {
         let Decided { mut entries, cursor, last } = decided;
-        let (mut view, mut waited) = (view, false);
+        let mut waited = false;
         for attempt in 1.. {
             let machines: Vec<_> = entries.iter().map(|entry| entry.result.machine).collect();
             let decided = Decided { entries, cursor: cursor.clone(), last };
@@ -149,14 +149,15 @@ impl Fleet {
             if written.refused.is_empty() {
                 return Ok(Some(written.operation));
             }
-            view = self.commands.world.read().await?;
+            (view, turn) = self.commands.deciding(turn).await?;
             self.settler.tell_through(&view).await?;
             let full = !waited && self.wait_for_places(&written.refused, &view).await?;
             entries = Vec::with_capacity(written.refused.len());
             for (machine, error) in written.refused.iter().filter_map(|(at, error)| Some((machines.get(*at)?, error))) {
                 let again = self.again(operation, (*machine, error), attempt, &view).await?;
                 let is_full = waited && matches!(error, CommitError::NoPlace);
-                entries.extend(if is_full { again.map(|entry| without_place(entry, &view)) } else { again });
+                let again = if is_full { again.map(|entry| without_place(entry, &view)) } else { again };
+                entries.extend(again.map(|entry| noted(entry, &mut view)));
             }
             waited |= full;
         }
@@ -243,6 +244,12 @@ impl Fleet {
 pub(super) fn ending(view: &WorldView, reason: Option<FleetOutcome>) -> Ending {
     let state = reason.map(|_| cloudm_domain::FleetState::Partial);
     Ending { at: view.now, state, reason, expires_at: view.wall.saturating_add(KEPT_FOR) }
+}
+
+/// An entry of which what is decided after it knows.
+pub(super) fn noted(entry: FleetEntry, view: &mut WorldView) -> FleetEntry {
+    entry.write.iter().for_each(|write| view.note(&write.events));
+    entry
 }
 
 /// The entry of a machine that refuses.

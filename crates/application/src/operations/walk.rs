@@ -5,7 +5,7 @@ use futures_util::future::join;
 
 use super::Fleet;
 use super::decide::decide;
-use super::fleet::Decided;
+use super::fleet::{Decided, noted};
 use crate::error::Error;
 use crate::ports::{Cursor, FleetOperation, FleetWork, MachinePage, MachineQuery, SortKey, WorldView};
 
@@ -45,9 +45,10 @@ impl Fleet {
             Some(read) => read,
             None => self.read(operation, after, most).await?,
         };
+        let (mut view, turn) = self.commands.counted(view).await?;
         let mut decided = Vec::with_capacity(page.machines.len());
         for (place, placed) in page.machines.into_iter().enumerate() {
-            decided.extend(decide(&operation.work, placed, &view));
+            decided.extend(decide(&operation.work, placed, &view).map(|entry| noted(entry, &mut view)));
             if place % A_TURN == A_TURN - 1 {
                 // Whoever waits for the core has a turn.
                 std::thread::yield_now();
@@ -60,7 +61,7 @@ impl Fleet {
             (FleetWork::DeleteCluster(_), None) => Cursor::Emptying,
             (_, None) => operation.cursor.clone(),
         };
-        let write = self.write(operation, Decided { entries: decided, cursor, last }, view);
+        let write = self.write(operation, Decided { entries: decided, cursor, last }, (view, turn));
         let read = async {
             match following {
                 // Where that fails, it is read when its turn comes.

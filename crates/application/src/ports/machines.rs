@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_domain::{
-    Change, Cluster, ClusterId, Code, Created, Instant, Machine, MachineEvent, MachineId, MachineState, Name, Order,
-    OrderKey, PoolSizes, Selector,
+    Change, Cluster, ClusterId, Code, Created, FaultId, FaultMatch, Instant, Machine, MachineEvent, MachineId,
+    MachineState, Name, Order, OrderKey, PoolSizes, Selector,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,12 @@ impl MachineWrite {
         }
     }
 
+    /// The matches that it tells of faults that count them for the whole world, with their numbers there.
+    pub fn numbered(&self) -> impl Iterator<Item = (FaultId, u64)> {
+        let told = self.events.iter().filter_map(|event| event.change.fault_match());
+        told.filter_map(|FaultMatch { fault, number, .. }| Some((fault, number?)))
+    }
+
     /// Whether it is of one machine, and its events lead from the version before to the version after, one by one.
     ///
     /// (machine, version) names one event because of it and of the condition on the stored version, and no index has to
@@ -94,6 +100,9 @@ pub enum CommitError {
     /// The pool in which it asks for a place has none left.
     #[error("the pool has no place left")]
     NoPlace,
+    /// It tells of a match of a fault that is not the next one in the world.
+    #[error("the fault has matched meanwhile")]
+    Miscounted,
     /// An answer is kept under the key and has not expired.
     #[error("the idempotency key was used")]
     KeyTaken,
@@ -214,9 +223,12 @@ pub trait MachineStore: Send + Sync {
 
     /// Writes one machine, its events and the kept answer, atomically.
     ///
-    /// MUST check, in this order: the key, the id, the expected version, the cluster (of a creation, refused or not), the name, the place. Of writers
+    /// MUST check, in this order: the key, the numbers of matches, the id, the expected version, the cluster (of a creation, refused or not), the name, the place. Of writers
     /// that race for a name, an id or a version, exactly one MUST win. Many may share one disk commit, but one's failed
     /// condition MUST NOT undo another's write.
+    ///
+    /// A match that it tells with a number MUST be refused unless the fault has matched one time less by then, as
+    /// [`super::FaultStore::matches`] counts: of those that race for a number, exactly one MUST win.
     ///
     /// It asks for the place that [`PoolSizes::asked`] says, in the region that its cluster has then. It MUST be refused where as
     /// many other machines of that type, in clusters of that region, hold a place by their stored state ([`PoolSizes::is_held_in`]) as the pool

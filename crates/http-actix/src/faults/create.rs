@@ -3,13 +3,13 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, post};
 use cloudm_application::{Error, FaultView};
-use cloudm_domain::{FaultField, FaultRule, Instant, InvalidFault, Odds};
+use cloudm_domain::{FaultField, FaultRule, FaultScope, Instant, InvalidFault, Odds};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::FaultBody;
 use super::effect::EffectBody;
-use super::on::OnBody;
+use super::on::{OnBody, ScopeCode};
 use crate::answer::{Answer, repeatable, respond};
 use crate::body::{Json, Object, not_null, parsed};
 use crate::docs::{DryRunParam, IdempotencyKeyParam, WorldParam, problems};
@@ -30,7 +30,12 @@ pub(crate) struct NewFaultBody {
     #[serde(default)]
     #[schema(value_type = SelectorBody, required = false)]
     selector: Object<SelectorBody>,
-    /// How many matches it lets pass first: of each machine; with `request`, of the world.
+    /// Whose matches `after` and `times` count, with `operation`: those of each machine by itself, or all of the world. With `request`
+    /// they are the world's.
+    #[serde(default, deserialize_with = "parsed")]
+    #[schema(value_type = ScopeCode, required = false, default = "machine", example = "world")]
+    scope: Option<FaultScope>,
+    /// How many matches it lets pass first.
     #[serde(default)]
     #[schema(value_type = u32, required = false, minimum = 0, maximum = 1_000_000, default = 0, example = 0)]
     after: Count,
@@ -82,6 +87,7 @@ impl NewFaultBody {
         Ok(FaultRule {
             selector: self.selector.0.read()?,
             on: self.on.0.read()?,
+            scope: self.scope.unwrap_or(FaultScope::Machine),
             after: self.after.0,
             times: self.times.map(|Count(times)| times),
             probability: self.probability,
@@ -98,6 +104,9 @@ impl NewFaultBody {
 /// leads to `fail` when it is due to end, `stick`, be longer by a `delay`, or `crash` the machine. On a state that machines
 /// enter: the same, but for `refuse`. On requests: `throttle` them, carry them out and `lose_reply` by closing the connection,
 /// or answer with a `slow_reply`.
+///
+/// With the scope `world`, `after` and `times` count all machines together: the next two START, whichever machines they are of, or every
+/// CREATE after the hundredth. Which machines those are depends on who comes first, and so does the history.
 ///
 /// It holds from the next instant on, to which the clock is moved, or from `active_from`. Of several that match, the first posted
 /// strikes. What happens to machines by one is in the history, and the same each time.
@@ -154,6 +163,7 @@ pub(crate) fn refused(error: Error) -> Problem {
         Error::InvalidFault(InvalidFault { field, .. }) => Some(match field {
             FaultField::Selector => "/selector",
             FaultField::On => "/on",
+            FaultField::Scope => "/scope",
             FaultField::After => "/after",
             FaultField::Times => "/times",
             FaultField::Probability => "/probability",

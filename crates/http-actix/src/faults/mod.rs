@@ -21,7 +21,7 @@ pub(crate) use get::get_fault;
 pub(crate) use list::list_faults;
 
 use self::effect::EffectBody;
-use self::on::OnBody;
+use self::on::{OnBody, ScopeCode, scope};
 use crate::operations::SelectorBody;
 use crate::shape;
 
@@ -39,6 +39,10 @@ pub(crate) struct FaultBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = SelectorBody, required = false)]
     selector: Option<SelectorBody>,
+    /// Whose matches are counted, where not those of each machine by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ScopeCode, required = false, example = "world")]
+    scope: Option<String>,
     /// How many matches it lets pass first.
     #[schema(example = 0, minimum = 0, maximum = 1_000_000)]
     after: u32,
@@ -74,6 +78,7 @@ impl From<&FaultView> for FaultBody {
             id: fault.id,
             on: OnBody::from(&rule.on),
             selector: Some(SelectorBody::from(&rule.selector)).filter(|selector| !selector.is_empty()),
+            scope: scope(rule),
             after: rule.after,
             times: rule.times,
             probability: rule.probability,
@@ -88,12 +93,13 @@ impl From<&FaultView> for FaultBody {
 
 /// A rule, in the form in which it is posted.
 pub(crate) fn shown_rule(rule: &FaultRule) -> Value {
-    let FaultRule { selector, on, after, times, probability, effect, active_from, active_until } = rule;
+    let FaultRule { selector, on, scope: _, after, times, probability, effect, active_from, active_until } = rule;
     let mut shown = json!({"on": OnBody::from(on), "after": after, "probability": probability,
         "effect": EffectBody::from(effect)});
     let selector = SelectorBody::from(selector);
     let optional = [
         ("selector", (!selector.is_empty()).then(|| json!(selector))),
+        ("scope", scope(rule).map(Value::from)),
         ("times", times.map(|times| json!(times))),
         ("active_from", active_from.map(|at| json!(at.to_string()))),
         ("active_until", active_until.map(|at| json!(at.to_string()))),

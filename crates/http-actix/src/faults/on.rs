@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use cloudm_domain::{Cause, FaultOn, MachineState, Operation, RequestPattern};
+use cloudm_domain::{Cause, FaultOn, FaultRule, FaultScope, MachineState, Operation, RequestPattern};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
@@ -73,6 +73,27 @@ impl ToSchema for OperationCode {
     fn name() -> std::borrow::Cow<'static, str> {
         "FaultOperation".into()
     }
+}
+
+/// Whose matches a fault counts.
+pub(crate) struct ScopeCode;
+
+impl PartialSchema for ScopeCode {
+    fn schema() -> RefOr<Schema> {
+        let codes = FaultScope::ALL.iter().map(|scope| scope.code().to_lowercase());
+        Schema::from(text().enum_values(Some(codes)).description(Some("Whose matches a fault counts.")).build()).into()
+    }
+}
+
+impl ToSchema for ScopeCode {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "FaultScope".into()
+    }
+}
+
+/// The scope of a rule, where it has one other than what goes without saying.
+pub(super) fn scope(rule: &FaultRule) -> Option<String> {
+    (!rule.scope.is_machine()).then(|| rule.scope.code().to_lowercase())
 }
 
 impl OnBody {

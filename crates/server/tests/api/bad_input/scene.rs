@@ -153,7 +153,8 @@ pub(super) fn good_body(operation: &str) -> Value {
             "refills": [{"at": "2030-01-02T00:00:00Z", "size": 20}],
         }),
         "createFault" => json!({
-            "on": {"operation": "START"}, "selector": {"name": "b"}, "after": 1, "times": 2, "probability": 0.5,
+            "on": {"operation": "START"}, "selector": {"name": "b"}, "scope": "world", "after": 1, "times": 2,
+            "probability": 0.5,
             "effect": {"kind": "delay", "by": "30s"}, "active_from": "2030-01-02T00:00:00Z",
             "active_until": "2030-01-03T00:00:00Z",
         }),

@@ -1,6 +1,7 @@
 //! Rules that make chosen things go wrong.
 
 mod aftermath;
+mod in_world;
 pub(crate) mod listed;
 mod striking;
 
