@@ -3,10 +3,13 @@
 //! [`TRANSITIONS`] and [`ALREADY_SO`] say everything about who may go where. Code, documentation and the API's
 //! description are made from them.
 
-/// A text that is no code of the kind asked for.
+/// What is no code of the kind asked for; it tells those that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("unknown code")]
-pub struct UnknownCode;
+#[error("unknown code, and none of {}", .known.join(", "))]
+pub struct UnknownCode {
+    /// The codes of the kind.
+    pub known: &'static [&'static str],
+}
 
 macro_rules! codes {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $number:literal $code:literal,)* }) => {
@@ -21,6 +24,8 @@ macro_rules! codes {
         impl $name {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            const UNKNOWN: $crate::lifecycle::UnknownCode = $crate::lifecycle::UnknownCode { known: &[$($code,)*] };
 
             /// The code that requests, answers and logs use.
             pub const fn code(self) -> &'static str {
@@ -39,7 +44,7 @@ macro_rules! codes {
             /// # Errors
             /// When there is none.
             pub fn from_number(number: u8) -> Result<Self, $crate::lifecycle::UnknownCode> {
-                Self::ALL.iter().copied().find(|one| one.number() == number).ok_or($crate::lifecycle::UnknownCode)
+                Self::ALL.iter().copied().find(|one| one.number() == number).ok_or(Self::UNKNOWN)
             }
         }
 
@@ -54,7 +59,7 @@ macro_rules! codes {
 
             /// Reads a code, in upper or lower case.
             fn from_str(text: &str) -> Result<Self, $crate::lifecycle::UnknownCode> {
-                Self::ALL.iter().copied().find(|one| one.code().eq_ignore_ascii_case(text)).ok_or($crate::lifecycle::UnknownCode)
+                Self::ALL.iter().copied().find(|one| one.code().eq_ignore_ascii_case(text)).ok_or(Self::UNKNOWN)
             }
         }
     };
@@ -374,8 +379,9 @@ mod tests {
             assert_eq!(state.code().to_lowercase().parse(), Ok(*state));
             assert_eq!(MachineState::from_number(state.number()), Ok(*state));
         }
-        assert_eq!("BOOT".parse::<Operation>(), Err(UnknownCode));
-        assert_eq!(MachineState::from_number(0), Err(UnknownCode));
+        let why = "BOOT".parse::<Operation>().unwrap_err().to_string();
+        assert_eq!(why, "unknown code, and none of START, STOP, REBOOT, SUSPEND, RESUME, RESIZE, TERMINATE");
+        assert!(MachineState::from_number(0).is_err());
     }
 
     #[test]

@@ -22,6 +22,9 @@ impl Preset {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Instant, Self::Realistic, Self::Flaky];
 
+    const UNKNOWN: UnknownCode =
+        UnknownCode { known: &[Self::Instant.name(), Self::Realistic.name(), Self::Flaky.name()] };
+
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,7 +48,7 @@ impl std::str::FromStr for Preset {
     type Err = UnknownCode;
 
     fn from_str(text: &str) -> Result<Self, UnknownCode> {
-        Self::ALL.into_iter().find(|preset| preset.name() == text).ok_or(UnknownCode)
+        Self::ALL.into_iter().find(|preset| preset.name() == text).ok_or(Self::UNKNOWN)
     }
 }
 
@@ -99,6 +102,7 @@ mod tests {
             assert_eq!(preset.behaviour().mistakes(), [], "{preset:?}");
             assert_eq!(preset.name().parse(), Ok(preset));
         }
-        assert_eq!("fast".parse::<Preset>(), Err(UnknownCode));
+        let why = "fast".parse::<Preset>().unwrap_err().to_string();
+        assert_eq!(why, "unknown code, and none of instant, realistic, flaky");
     }
 }

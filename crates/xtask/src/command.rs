@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
@@ -22,13 +23,17 @@ pub(crate) fn cargo(args: &[&str]) -> Result<()> {
     run("cargo", args)
 }
 
-/// Runs a program with `args`, its output going to the terminal.
+/// Runs a program with `args`, its output going to the terminal, and says how long it took.
+#[expect(clippy::disallowed_methods, reason = "it tells a person, and decides nothing")]
 pub(crate) fn run(program: &str, args: &[&str]) -> Result<()> {
     let shown = show(program, args);
+    let started = Instant::now();
     let status = prepare(program, args).status().with_context(|| format!("`{shown}` cannot be started"))?;
+    let took = started.elapsed().as_secs();
     if !status.success() {
-        bail!("`{shown}` failed: {status}");
+        bail!("`{shown}` failed after {took} s: {status}");
     }
+    say(&format!("< {took} s: {shown}"));
     Ok(())
 }
 
