@@ -95,7 +95,7 @@ impl SetFaults {
     /// [`Error::UnknownRegion`], [`Error::UnknownMachineType`], [`Error::InvalidFault`], [`Error::TooManyFaults`],
     /// [`Error::TooManyRules`], [`Error::EndOfTime`], those of idempotency keys, [`Error::Contention`], [`Error::Store`].
     pub async fn post(&self, rule: FaultRule, writing: Writing<FaultView>) -> Result<Reply<FaultView>, Error> {
-        self.answers.once(&writing, self.add(&rule, &writing)).await
+        self.answers.once(&writing, Box::pin(self.add(&rule, &writing))).await
     }
 
     async fn add(&self, rule: &FaultRule, writing: &Writing<FaultView>) -> Result<FaultView, Stop> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
@@ -48,7 +49,7 @@ impl Answers {
     pub(crate) async fn once<T>(
         &self,
         writing: &Writing<T>,
-        attempt: impl Future<Output = Result<T, Stop>>,
+        attempt: BoxFuture<'_, Result<T, Stop>>,
     ) -> Result<Reply<T>, Error> {
         let key = match &writing.key {
             Some(key) if !writing.dry_run => key,
@@ -159,7 +160,7 @@ mod tests {
     async fn a_kept_answer_is_given_again_without_an_attempt() {
         let mut store = MockAnswerStore::new();
         store.expect_get().returning(|_, _| Ok(kept(1)));
-        let reply = answers(store).once(&writing(), async { panic!("carried out again") }).await;
+        let reply = answers(store).once(&writing(), Box::pin(async { panic!("carried out again") })).await;
         assert_eq!(reply.unwrap(), Reply::Kept(vec![7]));
     }
 
@@ -167,7 +168,7 @@ mod tests {
     async fn another_request_with_the_key_is_refused() {
         let mut store = MockAnswerStore::new();
         store.expect_get().returning(|_, _| Ok(kept(2)));
-        let reply = answers(store).once(&writing(), async { Ok(1) }).await;
+        let reply = answers(store).once(&writing(), Box::pin(async { Ok(1) })).await;
         assert!(matches!(reply, Err(Error::IdempotencyMismatch)));
     }
 
@@ -176,7 +177,7 @@ mod tests {
         let mut store = MockAnswerStore::new();
         let mut seen = [None, kept(1)].into_iter();
         store.expect_get().times(2).returning(move |_, _| Ok(seen.next().flatten()));
-        let reply = answers(store).once(&writing(), async { Err(Stop::KeyTaken) }).await;
+        let reply = answers(store).once(&writing(), Box::pin(async { Err(Stop::KeyTaken) })).await;
         assert_eq!(reply.unwrap(), Reply::Kept(vec![7]));
     }
 
@@ -186,8 +187,8 @@ mod tests {
         store.expect_get().returning(|_, _| Ok(None));
         let answers = answers(store);
         let (first, second) = (writing(), writing());
-        let endless = answers.once(&first, std::future::pending());
-        let repeated = answers.once(&second, async { Ok(1) });
+        let endless = answers.once(&first, Box::pin(std::future::pending()));
+        let repeated = answers.once(&second, Box::pin(async { Ok(1) }));
         tokio::select! {
             biased;
             _ = endless => unreachable!("it has no end"),
@@ -201,14 +202,14 @@ mod tests {
         let mut store = MockAnswerStore::new();
         store.expect_get().returning(|_, _| Ok(None));
         let answers = answers(store);
-        let refused = answers.once(&writing(), async { Err(Error::NameTaken.into()) }).await;
+        let refused = answers.once(&writing(), Box::pin(async { Err(Error::NameTaken.into()) })).await;
         assert!(matches!(refused, Err(Error::NameTaken)));
-        assert_eq!(answers.once(&writing(), async { Ok(3) }).await.unwrap(), Reply::Fresh(3));
+        assert_eq!(answers.once(&writing(), Box::pin(async { Ok(3) })).await.unwrap(), Reply::Fresh(3));
     }
 
     #[tokio::test]
     async fn without_a_key_nothing_is_asked_of_the_store() {
         let answers = Answers::new(Arc::new(MockWorldStore::new()), Arc::new(MockAnswerStore::new()));
-        assert_eq!(answers.once(&Writing::default(), async { Ok(3) }).await.unwrap(), Reply::Fresh(3));
+        assert_eq!(answers.once(&Writing::default(), Box::pin(async { Ok(3) })).await.unwrap(), Reply::Fresh(3));
     }
 }

@@ -57,7 +57,7 @@ impl SetSchedule {
         rule: ScheduleRule,
         writing: Writing<(ScheduleEntry, Instant)>,
     ) -> Result<Reply<(ScheduleEntry, Instant)>, Error> {
-        self.answers.once(&writing, self.add(&rule, &writing)).await
+        self.answers.once(&writing, Box::pin(self.add(&rule, &writing))).await
     }
 
     async fn add(

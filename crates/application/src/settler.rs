@@ -29,6 +29,8 @@ pub(crate) const MAX_STEPS: usize = 10_000;
 /// Writes what was due up to now.
 ///
 /// It may run early, late, twice or in many servers at once: it writes what any reader sees anyway.
+///
+/// What it does for a request is boxed, because few requests need it, and the future of each would be as large as all of it.
 #[derive(Clone)]
 pub struct Settler {
     records: Arc<Records>,
@@ -63,22 +65,22 @@ impl Settler {
 
     /// Tells all machines what they are to be told by the view's now, for a request that depends on it.
     pub(crate) async fn tell_all(&self, view: &WorldView) -> Result<(), Error> {
-        if self.tell(view, MAX_FOR_A_REQUEST).await? { Ok(()) } else { Err(Error::Settling) }
+        if Box::pin(self.tell(view, MAX_FOR_A_REQUEST)).await? { Ok(()) } else { Err(Error::Settling) }
     }
 
     /// Tells all machines what they are to be told by the view's now, however many they are.
     pub(crate) async fn tell_through(&self, view: &WorldView) -> Result<(), Error> {
-        self.tell(view, usize::MAX).await.map(drop)
+        Box::pin(self.tell(view, usize::MAX)).await.map(drop)
     }
 
     /// Settles everything due at the view's now, for a request that depends on it.
     pub(crate) async fn settle_all(&self, view: &WorldView) -> Result<(), Error> {
-        if self.settle(view, MAX_FOR_A_REQUEST).await? { Ok(()) } else { Err(Error::Settling) }
+        if Box::pin(self.settle(view, MAX_FOR_A_REQUEST)).await? { Ok(()) } else { Err(Error::Settling) }
     }
 
     /// Settles everything due at the view's now, however much it is. The memory that it takes is bounded.
     pub(crate) async fn settle_through(&self, view: &WorldView) -> Result<(), Error> {
-        while !self.settle(view, usize::MAX).await? {}
+        while !Box::pin(self.settle(view, usize::MAX)).await? {}
         Ok(())
     }
 

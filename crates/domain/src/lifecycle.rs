@@ -3,6 +3,9 @@
 //! [`TRANSITIONS`] and [`ALREADY_SO`] say everything about who may go where. Code, documentation and the API's
 //! description are made from them.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 /// What is no code of the kind asked for; it tells those that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown code, and none of {}", .known.join(", "))]
@@ -363,10 +366,13 @@ pub fn already_so(operation: Operation, state: MachineState) -> bool {
 
 /// The operations that, not forced, change a machine in `state`, its protection aside.
 pub fn operations_from(state: MachineState) -> impl Iterator<Item = Operation> {
-    Operation::ALL
-        .iter()
-        .copied()
-        .filter(move |operation| transition((*operation).into(), state, false, false).is_some())
+    // Every answer that shows a machine says them, so the table is searched once.
+    static FROM: LazyLock<BTreeMap<MachineState, Vec<Operation>>> = LazyLock::new(|| {
+        let lead = |state, operation: &Operation| transition((*operation).into(), state, false, false).is_some();
+        let from = |state| Operation::ALL.iter().copied().filter(|operation| lead(state, operation)).collect();
+        MachineState::ALL.iter().map(|state| (*state, from(*state))).collect()
+    });
+    FROM.get(&state).into_iter().flatten().copied()
 }
 
 #[cfg(test)]

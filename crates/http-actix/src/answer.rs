@@ -36,7 +36,11 @@ impl Answer {
     /// Shows `resource`, which has no version.
     pub(crate) fn untagged(status: StatusCode, resource: &impl Serialize) -> Self {
         // Only a map with keys that are no text cannot be written, and there is none.
-        let body = serde_json::to_string(resource).unwrap_or_default();
+        Self::of(status, serde_json::to_string(resource).unwrap_or_default())
+    }
+
+    /// Has this body, which has no version.
+    pub(crate) fn of(status: StatusCode, body: String) -> Self {
         Self { status: status.as_u16(), etag: None, location: None, body }
     }
 

@@ -4,6 +4,7 @@ use actix_web::HttpMessage;
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
 use cloudm_application::ports::Entropy;
+use data_encoding::HEXLOWER;
 
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -25,7 +26,7 @@ fn given(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn made(entropy: &dyn Entropy) -> String {
-    format!("{:032x}", u128::from_be_bytes(entropy.bytes()))
+    HEXLOWER.encode(&entropy.bytes())
 }
 
 /// The trace that the request belongs to, where it says so properly (W3C Trace Context).

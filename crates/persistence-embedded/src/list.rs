@@ -41,12 +41,15 @@ pub(crate) fn page(db: &Connection, world: Incarnation, query: &MachineQuery) ->
     let mut page = MachinePage { machines: Vec::new(), next: None };
     let mut last = None;
     for examined in 0.. {
-        let next = merge.next(db)?.filter(|(key, _)| made_by.as_ref().is_none_or(|by| !by.ends_at(key)));
-        let Some((key, machine)) = next else { break };
+        // To look at it is enough to know that there is more.
+        if merge.peek().is_none_or(|key| made_by.as_ref().is_some_and(|by| by.ends_at(key))) {
+            break;
+        }
         if page.machines.len() == limit || examined == MachineQuery::MAX_EXAMINED {
             page.next = last;
             break;
         }
+        let Some((key, machine)) = merge.next(db)? else { break };
         if let Some(cluster) = places.get(db, machine.cluster_id)?
             && query.selector.matches(&machine, &cluster)
             && made_by.as_ref().map_or(Ok(true), |by| by.includes(db, &machine))?
@@ -180,6 +183,11 @@ impl Merge {
         Ok(merge)
     }
 
+    /// The key of the machine whose turn it is.
+    fn peek(&self) -> Option<&SortKey> {
+        self.heads.peek().map(|head| &head.key)
+    }
+
     fn next(&mut self, db: &Connection) -> Result<Option<(SortKey, Machine)>, DbError> {
         let Some(Head { key, stream, .. }) = self.heads.pop() else { return Ok(None) };
         let machine = self.streams[stream].take();
@@ -253,6 +261,22 @@ mod tests {
         rows.finish().write(&fill).unwrap();
         fill.commit().unwrap();
         (directory, db)
+    }
+
+    #[test]
+    fn a_page_is_read_at_once_with_the_one_after_it_and_no_more() {
+        let (_directory, db) = world(50);
+        let query = MachineQuery {
+            selector: Selector::default(),
+            order: Order::default(),
+            after: None,
+            made_by: None,
+            limit: 10,
+        };
+        let page = page(&db, Incarnation::from_bytes([1; 12]), &query).unwrap();
+        assert_eq!((page.machines.len(), page.next.is_some()), (10, true));
+        let statement = db.prepare_cached(&Source::Live.sql(Order::default())).unwrap();
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::Run), 1);
     }
 
     #[test]

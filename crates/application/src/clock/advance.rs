@@ -71,7 +71,7 @@ impl Advance {
     /// [`Error::IdempotencyInFlight`], [`Error::Contention`], [`Error::Store`].
     pub async fn run(&self, target: Target, key: Option<RequestKey>) -> Result<Advanced, Error> {
         let writing = writing(key);
-        let (moved, replayed) = read_moved(self.answers.once(&writing, self.go(target, &writing)).await?)?;
+        let (moved, replayed) = read_moved(self.answers.once(&writing, Box::pin(self.go(target, &writing))).await?)?;
         self.tell(moved, replayed).await
     }
 

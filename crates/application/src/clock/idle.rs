@@ -38,7 +38,7 @@ impl RunUntilIdle {
     /// Those of [`Advance::run`].
     pub async fn run(&self, limit: Span, key: Option<RequestKey>) -> Result<(Advanced, bool), Error> {
         let writing = writing(key);
-        let reply = self.advance.answers.once(&writing, self.go(limit, &writing)).await?;
+        let reply = self.advance.answers.once(&writing, Box::pin(self.go(limit, &writing))).await?;
         let (Ran { moved, idle }, replayed) = read_moved(reply)?;
         Ok((self.advance.tell(moved, replayed).await?, idle))
     }

@@ -38,7 +38,7 @@ impl CreateCluster {
     /// [`Error::UnknownRegion`], [`Error::StruckDown`] where its region is out, [`Error::NameTaken`],
     /// [`Error::TooManyClusters`], those of idempotency keys, [`Error::Contention`], [`Error::Store`].
     pub async fn run(&self, new: NewCluster, writing: Writing<Arc<Cluster>>) -> Result<Reply<Arc<Cluster>>, Error> {
-        self.answers.once(&writing, self.create(&new, &writing)).await
+        self.answers.once(&writing, Box::pin(self.create(&new, &writing))).await
     }
 
     async fn create(&self, new: &NewCluster, writing: &Writing<Arc<Cluster>>) -> Result<Arc<Cluster>, Stop> {

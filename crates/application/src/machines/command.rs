@@ -58,7 +58,8 @@ impl MachineCommands {
         let _turn = self.stripes.turn(id.as_bytes()).await;
         let mut waited = false;
         for _ in 0..MAX_ATTEMPTS {
-            if let Attempt::Done(view) = self.attempt(id, writing, &decide, &mut waited).await? {
+            // Boxed, or the future of every request would be moved with all that it seldom needs.
+            if let Attempt::Done(view) = Box::pin(self.attempt(id, writing, &decide, &mut waited)).await? {
                 return Ok(*view);
             }
         }

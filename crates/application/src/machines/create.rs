@@ -57,7 +57,7 @@ impl CreateMachine {
         request: NewMachineRequest,
         writing: Writing<MachineView>,
     ) -> Result<Reply<MachineView>, Error> {
-        self.commands.answers.once(&writing, self.create(&request, &writing)).await
+        self.commands.answers.once(&writing, Box::pin(self.create(&request, &writing))).await
     }
 
     async fn create(&self, request: &NewMachineRequest, writing: &Writing<MachineView>) -> Result<MachineView, Stop> {

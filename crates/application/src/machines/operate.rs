@@ -36,7 +36,7 @@ impl OperateMachine {
                 |machine: Machine, cluster: &_, now, rules: &_| machine.request_in(&request, Some(cluster), now, rules);
             self.commands.run(id, &writing, decide).await
         };
-        self.commands.answers.once(&writing, attempt).await
+        self.commands.answers.once(&writing, Box::pin(attempt)).await
     }
 }
 
@@ -44,10 +44,11 @@ impl OperateMachine {
 mod tests {
     use super::*;
     use crate::fixtures;
+    use crate::machines::EditMachine;
     use crate::machines::command::MAX_ATTEMPTS;
     use crate::ports::{CommitError, MockMachineStore};
     use crate::writing::VersionMatch;
-    use cloudm_domain::{MachineState, Operation, Preset, Refusal};
+    use cloudm_domain::{Edit, MachineState, Operation, Preset, Refusal};
 
     fn machines(preset: Preset) -> MockMachineStore {
         let mut machines = MockMachineStore::new();
@@ -141,5 +142,19 @@ mod tests {
         let resize = Command::Resize("huge".parse().unwrap());
         let refused = operate(MockMachineStore::new(), "0s", resize, Writing::default()).await;
         assert!(matches!(refused, Err(Error::UnknownMachineType(_))));
+    }
+
+    /// A future is moved several times on its way to where it waits, as a whole.
+    #[test]
+    fn the_future_of_a_command_is_small() {
+        let commands = Arc::new(fixtures::commands(fixtures::world(), MockMachineStore::new()));
+        let id = fixtures::placed(Preset::Instant, "web-1").machine.id;
+        let operate = OperateMachine { commands: commands.clone(), catalogue: Arc::default() };
+        let edit = EditMachine { commands };
+        let sizes = [
+            size_of_val(&operate.run(id, Command::Stop.into(), Writing::default())),
+            size_of_val(&edit.run(id, Edit::default(), Writing::default())),
+        ];
+        assert!(sizes.iter().all(|size| *size <= 1_536), "{sizes:?}");
     }
 }

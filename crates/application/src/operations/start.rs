@@ -99,10 +99,11 @@ impl StartOperation {
         patience: Patience,
     ) -> Result<(FleetOperation, bool), Error> {
         let writing = writing(key);
-        let (operation, replayed) = match self.answers.once(&writing, self.start(request, &writing, patience)).await? {
-            Reply::Fresh(operation) => (operation, false),
-            Reply::Kept(id) => (self.kept(&id).await?, true),
-        };
+        let (operation, replayed) =
+            match self.answers.once(&writing, Box::pin(self.start(request, &writing, patience))).await? {
+                Reply::Fresh(operation) => (operation, false),
+                Reply::Kept(id) => (self.kept(&id).await?, true),
+            };
         match patience {
             Patience::Until(patience) => Ok((self.wait.at_most(operation, patience).await?, replayed)),
             Patience::Small | Patience::None => Ok((operation, replayed)),

@@ -12,7 +12,7 @@ use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
 
-use super::Shown;
+use super::text::Text;
 use crate::HttpApi;
 use crate::connections::Flow;
 use crate::docs::{SelectorParams, problems};
@@ -107,19 +107,20 @@ impl Export {
         if is_too_slow(self.taken, self.waited) {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let mut lines = Vec::new();
-        while lines.is_empty() {
+        let mut lines = Text::default();
+        while lines.json.is_empty() {
             let list = match std::mem::replace(&mut self.next, Next::Nothing) {
                 Next::Nothing => return Ok(None),
                 Next::Page(list) => list,
                 Next::After(token) => self.page_after(token).await.map_err(io::Error::other)?,
             };
             for view in &list.items {
-                serde_json::to_writer(&mut lines, &Shown(view))?;
-                lines.push(b'\n');
+                lines.machine(view);
+                lines.json.push('\n');
             }
             self.next = list.next_page_token.map_or(Next::Nothing, Next::After);
         }
+        let lines = lines.json;
         self.taken += lines.len() as u64;
         self.given = Moment::now();
         Ok(Some(lines.into()))

@@ -7,7 +7,7 @@ use cloudm_domain::{Instant, OrderKey};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{MachineBody, Shown};
+use super::{MachineBody, Shown, text};
 use crate::docs::{AtParam, OrderParam, PageParams, SelectorParams, problems};
 use crate::events::encode;
 use crate::problem::Problem;
@@ -20,15 +20,15 @@ use crate::world::{World, next_link};
 pub(crate) struct MachineListBody<'a> {
     /// The machines, in order.
     #[schema(value_type = Vec<MachineBody>)]
-    items: Vec<Shown<'a>>,
+    pub(super) items: Vec<Shown<'a>>,
     /// Where to go on; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
-    next_page_token: Option<&'a str>,
+    pub(super) next_page_token: Option<&'a str>,
     /// Where the stream of events was before the page was read; absent in the past.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "cLFA1mYAAAAAAAAC")]
-    position: Option<String>,
+    pub(super) position: Option<String>,
 }
 
 /// Lists machines
@@ -87,7 +87,8 @@ fn page(request: &HttpRequest, items: &[MachineView], token: Option<&str>, posit
         response.insert_header((header::LINK, next_link(request, token)));
     }
     let items = items.iter().map(Shown).collect();
-    response.json(MachineListBody { items, next_page_token: token, position })
+    let list = text::list(&MachineListBody { items, next_page_token: token, position });
+    response.content_type("application/json").body(list)
 }
 
 problems!(ListMachinesProblems:

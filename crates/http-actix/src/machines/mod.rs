@@ -10,6 +10,7 @@ mod import;
 mod line;
 mod list;
 mod operate;
+mod text;
 mod wait;
 
 use std::net::Ipv4Addr;
@@ -221,10 +222,11 @@ impl Serialize for Shown<'_> {
 }
 
 fn show(status: StatusCode, view: &MachineView) -> Answer {
-    Answer::new(status, etag(view), &Shown(view))
+    Answer { etag: Some(etag(view)), ..Answer::of(status, text::machine(view)) }
 }
 
 /// The tag of what is shown: the machine's version and its cluster's, whose name it shows.
 fn etag(view: &MachineView) -> String {
-    format!("\"{}.{}\"", view.machine.version, view.cluster.version)
+    let (mut machine, mut cluster) = (itoa::Buffer::new(), itoa::Buffer::new());
+    ["\"", machine.format(view.machine.version), ".", cluster.format(view.cluster.version), "\""].concat()
 }
