@@ -21,10 +21,15 @@ const QUICK: &str = "--quick";
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let options: Vec<_> = options.options.iter().map(String::as_str).collect();
-    // What is not measured need not be built to be fast, which takes minutes.
-    let (profile, folder) = if options.contains(&QUICK) { ("dev", "debug") } else { ("release", "release") };
-    // In one build, so that what both are made of is built once.
-    cargo(&["build", &format!("--profile={profile}"), "--package=cloudm-server", "--package=cloudm-bench"])?;
+    let folder = if options.contains(&QUICK) {
+        // What is not measured need not be built to be fast, and the tests have built nearly all of it.
+        cargo(&[&["build", "--all-targets"], crate::test::PACKAGES].concat())?;
+        "debug"
+    } else {
+        // In one build, so that what both are made of is built once.
+        cargo(&["build", "--release", "--package=cloudm-server", "--package=cloudm-bench"])?;
+        "release"
+    };
     let program = target().join(folder).join("cloudm-bench");
     command::run(&program.display().to_string(), &options)
 }

@@ -9,15 +9,15 @@ use cloudm_testing_mongo::prepare;
 use crate::command::{self, cargo_output, root, say};
 use crate::mongo::Mongo;
 
+/// What is tested, with what it is built with. The example is a program of its own.
+pub(crate) const PACKAGES: &[&str] = &["--workspace", "--exclude=cloudm-example", "--all-features"];
+
 pub(crate) fn run() -> Result<()> {
     let mongo = Mongo::provide(false)?;
     // A query that no index leads to is a mistake that only many machines would show.
     prepare(mongo.uri()).map_err(Error::msg)?;
     let [uri, program] = mongo.environment();
-    command::run(
-        "env",
-        &[&uri, &program, "cargo", "test", "--workspace", "--exclude=cloudm-example", "--all-features"],
-    )?;
+    command::run("env", &[&[uri.as_str(), &program, "cargo", "test"], PACKAGES].concat())?;
     domain_examples()
 }
 

@@ -129,3 +129,24 @@ fn no_machine_is_made_in_a_cluster_that_is_deleted() {
         }
     });
 }
+
+#[test]
+fn as_many_creations_pass_as_a_fault_lets_in_the_whole_world() {
+    const PASSING: usize = 10;
+    const CREATORS: usize = 64;
+    on_every_store(|servers, client| {
+        let refuse = json!({"kind": "refuse", "code": "quota_exceeded", "status": 429});
+        let fault = json!({"on": {"operation": "CREATE"}, "scope": "world", "after": PASSING, "effect": refuse});
+        let headers = [("content-type", "application/json")];
+        let faults = "/sim/v1/worlds/default/faults";
+        assert_eq!(client.raw("POST", faults, &headers, &fault.to_string()).unwrap().status, 201);
+        let create = |client: &Client, number: usize| {
+            client.post("/machines", &json!({"name": format!("m-{number}"), "cluster_name": "web"})).status
+        };
+        let mut statuses = race(servers, CREATORS, create);
+        statuses.sort_unstable();
+        assert_eq!(statuses, [vec![201; PASSING], vec![429; CREATORS - PASSING]].concat());
+        let counted = client.raw("GET", faults, &[], "").unwrap().json()["items"][0].clone();
+        assert_eq!((&counted["matches"], &counted["struck"]), (&json!(CREATORS), &json!(CREATORS - PASSING)));
+    });
+}
