@@ -13,7 +13,7 @@ fn story() -> Value {
         "capacity": {"pools": [{"region_code": "A", "machine_type": "small", "size": 4,
             "refills": [{"at": "2030-01-01T01:00:00Z", "size": 9}]}]},
         "faults": [
-            {"on": {"operation": "CREATE"}, "selector": {"name": "unlucky"},
+            {"on": {"operation": "CREATE"}, "selector": {"name": "unlucky"}, "scope": "world",
                 "effect": {"kind": "refuse", "code": "no_luck", "status": 500}},
             {"on": {"state": "STARTING"}, "effect": {"kind": "delay", "by": "10m"}, "probability": 0.5},
         ],
@@ -143,7 +143,9 @@ pub(crate) async fn a_world_is_given_as_a_scenario_that_makes_one_like_it() {
             (&json!(42), &json!("2h"), &json!("realistic"))
         );
         assert_eq!(given["clusters"], story()["clusters"]);
-        assert_eq!(given["faults"][0]["effect"], story()["faults"][0]["effect"]);
+        for field in ["effect", "scope", "selector"] {
+            assert_eq!(given["faults"][0][field], story()["faults"][0][field]);
+        }
         let ahead = given["schedule"].as_array().unwrap();
         assert_eq!((ahead.len(), &ahead[0]["kind"]), (1, &json!("REGION_OUTAGE")));
         assert_eq!(given["machines"].as_array().unwrap().len(), 4);

@@ -36,7 +36,7 @@ pub(super) fn build(scenario: Scenario, named: Named, catalogue: &Catalogue) -> 
     let rules = rules(&scenario, catalogue)?;
     capacity(&scenario, catalogue)?;
     let clusters = clusters(&scenario, catalogue)?;
-    let mut making = Making::new(&scenario, &rules, catalogue);
+    let mut making = Making::new(&scenario, rules.clone(), catalogue);
     for (number, group) in scenario.machines.iter().enumerate() {
         making.group(group, &clusters).map_err(|why| at(ScenarioPart::Machines(number), why))?;
     }
@@ -129,7 +129,8 @@ fn record(scenario: Scenario, rules: Rules, named: Named) -> World {
 struct Making<'a> {
     seed: Seed,
     start: Instant,
-    rules: &'a Rules,
+    /// With the matches so far that are counted for the whole world.
+    rules: Rules,
     catalogue: &'a Catalogue,
     sizes: Option<PoolSizes>,
     /// How many places are held, by regions and machine types.
@@ -141,7 +142,7 @@ struct Making<'a> {
 }
 
 impl<'a> Making<'a> {
-    fn new(scenario: &Scenario, rules: &'a Rules, catalogue: &'a Catalogue) -> Self {
+    fn new(scenario: &Scenario, rules: Rules, catalogue: &'a Catalogue) -> Self {
         Self {
             seed: scenario.seed,
             start: scenario.start,
@@ -191,12 +192,12 @@ impl<'a> Making<'a> {
             start: group.start,
         };
         let Outcome { machine, events, struck_down, .. } =
-            Machine::create_in(new, Some(cluster), self.start, self.rules);
-        if struck_down.is_some() {
+            Machine::create_in(new, Some(cluster), self.start, &self.rules);
+        let is_made = struck_down.is_none() && self.takes_place(&machine, &events, &cluster.region_code);
+        if is_made || struck_down.is_some() {
+            self.rules.faults.note(&events);
             self.events.extend(events);
-        } else if self.takes_place(&machine, &events, &cluster.region_code) {
-            self.events.extend(events);
-            self.machines.push(machine);
+            self.machines.extend(is_made.then_some(machine));
         } else {
             let created = events.first().and_then(|event| event.refused(WorldRefusal::InsufficientCapacity));
             self.events.extend(created);
@@ -218,7 +219,9 @@ impl<'a> Making<'a> {
 mod tests {
     use super::*;
     use crate::fixtures;
-    use cloudm_domain::{Capacity, Cause, FaultRule, MachineState, Pool, Preset, Protection, Rate, Tags, fold};
+    use cloudm_domain::{
+        Capacity, Cause, FaultRule, FaultScope, MachineState, Pool, Preset, Protection, Rate, Tags, fold,
+    };
 
     pub(in crate::worlds::scenario) fn scenario() -> Scenario {
         Scenario {
@@ -287,6 +290,19 @@ mod tests {
         of_web.selector.add(cloudm_domain::SelectorField::Region, "A").unwrap();
         let Built { machines, events, .. } = built(Scenario { faults: vec![of_web], ..scenario() }).unwrap();
         assert_eq!((machines.len(), events.len()), (1, 3 + 3 * 2));
+    }
+
+    #[test]
+    fn a_fault_that_counts_the_whole_world_counts_the_machines_in_their_order() {
+        let rule = FaultRule { scope: FaultScope::World, after: 2, ..fixtures::refusing(Cause::Create) };
+        let Built { world, machines, events, .. } = built(Scenario { faults: vec![rule], ..scenario() }).unwrap();
+        let mut names: Vec<_> = machines.iter().map(|machine| machine.name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["web-1", "web-2"]);
+        let numbers = events.iter().filter_map(|event| event.change.fault_match()).map(|told| told.number);
+        assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4].map(Some));
+        let stored = serde_json::to_string(&world).unwrap();
+        assert_eq!(serde_json::from_str::<World>(&stored).unwrap(), world, "the count is no part of the record");
     }
 
     #[test]
