@@ -194,6 +194,20 @@ pub async fn each_request_is_counted_once(fixture: &dyn Fixture) {
     assert_eq!(matches(&scene.ports).await, [], "they are in no history");
 }
 
+pub async fn the_first_requests_of_a_fault_are_counted_once_each(fixture: &dyn Fixture) {
+    let scene = Scene::open(fixture).await;
+    for number in 0..20 {
+        let fault = FaultId::from_bytes([number; 12]);
+        let counted = race(16, |_| {
+            let faults = scene.ports.faults.clone();
+            async move { faults.count_request(fault, RequestCounted::Matched).await.unwrap() }
+        });
+        let mut counted = counted.await;
+        counted.sort_unstable();
+        assert_eq!(counted, (0..16).collect::<Vec<_>>());
+    }
+}
+
 pub async fn copies_of_a_world_begin_with_the_matches_that_its_history_tells(fixture: &dyn Fixture) {
     let scene = Scene::open(fixture).await;
     let web = scene.cluster("web").await;

@@ -269,6 +269,7 @@ macro_rules! contract_suite {
             matches_are_right_after_a_crowd,
             a_refused_creation_leaves_nothing_but_its_history,
             each_request_is_counted_once,
+            the_first_requests_of_a_fault_are_counted_once_each,
             copies_of_a_world_begin_with_the_matches_that_its_history_tells,
             a_name_says_that_there_are_faults_on_requests,
             a_machine_that_faults_matched_is_forgotten,

@@ -3,6 +3,7 @@
 //! Matches of machines are counted as machines are ([`counting`]); those of requests, which are in no history, by themselves.
 
 use std::collections::BTreeMap;
+use std::future::IntoFuture;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,7 +16,7 @@ use mongodb::options::ReturnDocument;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{damaged, id_of, key, number};
-use crate::error::upserted;
+use crate::error::is_duplicate;
 use crate::world::OpenWorld;
 use crate::{collections, counting, sweep};
 
@@ -59,9 +60,20 @@ impl FaultStore for Faults {
         };
         let count = || {
             let more = counters.find_one_and_update(counter.clone(), doc! { "$inc": { field: 1_i64 } });
-            more.upsert(true).return_document(ReturnDocument::After)
+            more.return_document(ReturnDocument::After).into_future()
         };
-        let after = self.0.base().ask(upserted(count)).await?.ok_or_else(|| damaged("a count", "there is none"))?;
+        let counted_one = async {
+            if let Some(after) = count().await? {
+                return Ok(Some(after));
+            }
+            // Made by itself: of many who would count and make it at once, some are told of no count.
+            let none = Requests { key: key(self.0.id(), fault), drawn: 0, matched: 0 };
+            match counters.insert_one(none).await {
+                Err(error) if !is_duplicate(&error) => Err(error),
+                _ => count().await,
+            }
+        };
+        let after = self.0.base().ask(counted_one).await?.ok_or_else(|| damaged("a count", "there is none"))?;
         let counted = match counted {
             RequestCounted::Drawn => after.drawn,
             RequestCounted::Matched => after.matched,

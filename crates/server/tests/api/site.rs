@@ -305,3 +305,23 @@ pub(crate) async fn on_every_store(preset: Preset, test: impl AsyncFn(&Site)) {
     site.store.close().await;
     testing_mongo::drop_database(&uri, &database);
 }
+
+/// The same, of what makes the same history on each of them.
+pub(crate) async fn alike_on_every_store(preset: Preset, test: impl AsyncFn(&Site)) {
+    let digests = RefCell::new(Vec::new());
+    on_every_store(preset, async |site| {
+        test(site).await;
+        let mut told = Vec::new();
+        for world in site.simulate("GET", "/worlds", &Value::Null).await.expect(200).items() {
+            let path = format!("/worlds/{}/digest", world["name"].as_str().unwrap());
+            told.push((
+                path.clone(),
+                site.simulate("GET", &path, &Value::Null).await.expect(200).json()["digest"].clone(),
+            ));
+        }
+        digests.borrow_mut().push(told);
+    })
+    .await;
+    let digests = digests.into_inner();
+    assert!(digests.len() == 3 && digests.iter().all(|one| *one == digests[0]), "{digests:?}");
+}

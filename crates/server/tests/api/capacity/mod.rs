@@ -8,7 +8,7 @@ use cloudm_domain::Preset;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::site::{START_TEXT, Site, on_every_store};
+use crate::site::{START_TEXT, Site, alike_on_every_store, on_every_store};
 
 const PATH: &str = "/worlds/default/capacity";
 
@@ -126,7 +126,7 @@ pub(crate) async fn a_capacity_is_read_and_changed() {
 
 #[actix_web::test]
 async fn a_full_pool_refuses_and_the_history_says_so() {
-    on_every_store(Preset::Instant, async |site| {
+    alike_on_every_store(Preset::Instant, async |site| {
         let web = site.cluster("web").await;
         set(site, json!([small(2)])).await;
         let first = site.machine("a").await;
@@ -170,7 +170,7 @@ async fn a_full_pool_refuses_and_the_history_says_so() {
 
 #[actix_web::test]
 async fn a_stopped_machine_needs_a_place_to_start() {
-    on_every_store(Preset::Instant, async |site| {
+    alike_on_every_store(Preset::Instant, async |site| {
         site.cluster("web").await;
         set(site, json!([small(1)])).await;
         let first = site.machine("a").await;
@@ -205,7 +205,7 @@ async fn a_stopped_machine_needs_a_place_to_start() {
 
 #[actix_web::test]
 async fn a_stopped_machine_ends_also_where_no_place_is_left() {
-    on_every_store(Preset::Instant, async |site| {
+    alike_on_every_store(Preset::Instant, async |site| {
         let cluster = site.cluster("web").await;
         for name in ["a", "b", "c"] {
             site.machine_of(&json!({"name": name, "cluster_name": "web", "start": false})).await;
@@ -223,7 +223,7 @@ async fn a_stopped_machine_ends_also_where_no_place_is_left() {
 
 #[actix_web::test]
 async fn a_refill_comes_at_its_instant() {
-    on_every_store(Preset::Instant, async |site| {
+    alike_on_every_store(Preset::Instant, async |site| {
         world(site).await;
         let refills =
             json!([{"at": "2030-01-01T00:10:00.000Z", "size": 2}, {"at": "2030-01-01T00:20:00.000Z", "size": 1}]);
@@ -257,7 +257,7 @@ async fn a_refill_comes_at_its_instant() {
 
 #[actix_web::test]
 async fn what_was_due_gives_its_place_back_first() {
-    on_every_store(Preset::Realistic, async |site| {
+    alike_on_every_store(Preset::Realistic, async |site| {
         site.cluster("web").await;
         set(site, json!([small(1)])).await;
         let machine = site.machine("a").await;
@@ -274,7 +274,7 @@ async fn what_was_due_gives_its_place_back_first() {
 
 #[actix_web::test]
 async fn a_suspended_machine_keeps_its_place_or_gives_it_back() {
-    on_every_store(Preset::Instant, async |site| {
+    alike_on_every_store(Preset::Instant, async |site| {
         site.cluster("web").await;
         set(site, json!([small(1)])).await;
         let machine = site.machine("a").await;
@@ -296,7 +296,7 @@ async fn a_suspended_machine_keeps_its_place_or_gives_it_back() {
 
 #[actix_web::test]
 async fn a_cluster_moves_whole_or_not_at_all() {
-    on_every_store(Preset::Instant, async |site| {
+    alike_on_every_store(Preset::Instant, async |site| {
         let cluster = site.cluster("web").await;
         for name in ["a", "b"] {
             site.machine(name).await;
@@ -322,7 +322,7 @@ async fn a_cluster_moves_whole_or_not_at_all() {
 
 #[actix_web::test]
 async fn a_fleet_is_carried_out_as_far_as_there_is_room() {
-    on_every_store(Preset::Instant, async |site| {
+    alike_on_every_store(Preset::Instant, async |site| {
         site.cluster("web").await;
         set(site, json!([small(4)])).await;
         let template = json!({"name": "m-{n}", "cluster_name": "web"});
@@ -351,7 +351,7 @@ async fn a_fleet_is_carried_out_as_far_as_there_is_room() {
 
 #[actix_web::test]
 async fn an_import_is_told_which_lines_had_no_room() {
-    on_every_store(Preset::Instant, async |site| {
+    alike_on_every_store(Preset::Instant, async |site| {
         site.cluster("web").await;
         set(site, json!([small(2)])).await;
         let mut lines = String::new();
@@ -371,7 +371,7 @@ async fn an_import_is_told_which_lines_had_no_room() {
 
 #[actix_web::test]
 async fn a_refusal_frees_the_key() {
-    on_every_store(Preset::Instant, async |site| {
+    alike_on_every_store(Preset::Instant, async |site| {
         site.cluster("web").await;
         set(site, json!([small(0)])).await;
         let body = json!({"name": "a", "cluster_name": "web"});
