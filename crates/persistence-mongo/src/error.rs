@@ -167,7 +167,13 @@ pub(crate) fn is_unknown(error: &Error) -> bool {
 const PASSING: [i32; 18] = [6, 7, 50, 64, 74, 89, 91, 100, 112, 133, 134, 189, 202, 251, 262, 9001, 10107, 11600];
 const RECOVERING: [i32; 5] = [10058, 11602, 13388, 13435, 13436];
 
-fn passes(error: &Error) -> bool {
+/// Whether it is what a server answered, and not that it did not.
+pub(crate) fn is_answer(error: &Error) -> bool {
+    code(error).is_some()
+}
+
+/// Whether what met this may be tried again later, if it is not in effect.
+pub(crate) fn passes(error: &Error) -> bool {
     let labels =
         [RETRYABLE_ERROR, RETRYABLE_WRITE_ERROR, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT];
     let kind = matches!(

@@ -6,13 +6,15 @@
 
 use async_trait::async_trait;
 use cloudm_application::ports::StoreError;
+use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
 use mongodb::options::{ReadConcern, TransactionOptions, WriteConcern};
 use mongodb::{ClientSession, Database};
 use std::time::Duration;
 use tokio::time::sleep;
 
-use crate::error::{is_transient, is_unknown, store_error};
+use crate::collections;
+use crate::error::{is_answer, is_transient, is_unknown, passes, store_error};
 
 /// What is done in one transaction.
 #[async_trait]
@@ -41,6 +43,8 @@ pub(crate) enum Stop<R> {
     Refused(R),
     /// The database failed.
     Failed(Error),
+    /// The database failed at the commit, and what was done is not in effect and never will be.
+    Undone(Error),
     /// What was taken for granted does not hold: it begins again.
     Again,
 }
@@ -63,23 +67,26 @@ pub(crate) async fn transact<W: Work>(database: &Database, work: &W) -> Result<W
     let mut session = database.client().start_session().await.map_err(fail)?;
     let mut attempt = 0;
     loop {
-        let error = match try_once(&mut session, work).await {
+        let error = match try_once(database, &mut session, work).await {
             Ok(output) => return Ok(output),
             Err(Stop::Refused(refusal)) => return Err(refusal),
-            Err(Stop::Failed(error)) => error,
+            // A commit of which nothing was known did not happen, once it is here.
+            Err(Stop::Failed(error)) if is_transient(&error) || is_unknown(&error) => error,
+            Err(Stop::Undone(error)) if passes(&error) => error,
+            Err(Stop::Failed(error) | Stop::Undone(error)) => return Err(fail(error)),
             Err(Stop::Again) => continue,
         };
-        // A commit of which nothing was known did not happen, once it is here.
-        if !is_transient(&error) && !is_unknown(&error) {
-            return Err(fail(error));
-        }
         tracing::debug!(attempt, error = crate::error::text(&error), "a transaction begins again");
         sleep(pause(attempt)).await;
         attempt += 1;
     }
 }
 
-async fn try_once<W: Work>(session: &mut ClientSession, work: &W) -> Result<W::Output, Stop<W::Refusal>> {
+async fn try_once<W: Work>(
+    database: &Database,
+    session: &mut ClientSession,
+    work: &W,
+) -> Result<W::Output, Stop<W::Refusal>> {
     session.start_transaction().with_options(options()).await?;
     let output = match work.run(session).await {
         Ok(output) => output,
@@ -92,8 +99,27 @@ async fn try_once<W: Work>(session: &mut ClientSession, work: &W) -> Result<W::O
         Ok(()) => Ok(output),
         // It may have happened, also where the error says otherwise: the driver asked for it twice, and that is the second
         // answer.
-        Err(error) => work.took_effect().await?.ok_or(Stop::Failed(error)),
+        Err(error) => {
+            if is_answer(&error) {
+                end_open(database, session).await;
+            }
+            work.took_effect().await?.ok_or(Stop::Undone(error))
+        }
     }
+}
+
+/// Ends the transaction of a commit that was answered with an error, which may be open still, with all that it locked. The driver takes
+/// it for ended; the database ends it where another one begins in its session.
+async fn end_open(database: &Database, session: &mut ClientSession) {
+    let another = async {
+        session.start_transaction().await?;
+        let records = database.collection::<Document>(collections::INCARNATIONS);
+        records.find_one(doc! { "_id": 0 }).session(&mut *session).await.map(drop)
+    };
+    if let Err(error) = another.await {
+        tracing::debug!(error = crate::error::text(&error), "a transaction is left to end by itself");
+    }
+    abort(session).await;
 }
 
 fn options() -> TransactionOptions {
