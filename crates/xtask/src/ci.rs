@@ -15,7 +15,7 @@ pub(crate) fn run() -> Result<()> {
     command::run(".ci/compose", &[])?;
     // Someone who embeds the domain gets it without any of its features.
     cargo(&["build", "--package", "cloudm-domain", "--no-default-features"])?;
-    crate::test::run()?;
+    crate::test::run(&crate::test::Options::default())?;
     // From here on it is the release build that is tried: the one that the README starts.
     cargo(&["build", "--release"])?;
     openapi::run(&openapi::Options { check: true, release: true })?;

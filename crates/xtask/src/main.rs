@@ -2,7 +2,7 @@
 //!
 //! | task | what it does |
 //! | --- | --- |
-//! | `test` | every test there is: units, properties, contracts, documentation, the domain's example |
+//! | `test` | every test there is: units, properties, contracts, documentation, the domain's example; or some |
 //! | `mongo` | a MongoDB to run servers on, until ctrl-c |
 //! | `bench` | how fast it is, beside what it could be and what else there is; `--quick` to see that it runs |
 //! | `openapi` | writes `docs/openapi.json` from the code; `--check` fails when the file is not what the code says |
@@ -32,7 +32,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Run every test, on every store; needs Rust, a C compiler, and mongod or cmake.
-    Test,
+    Test(test::Options),
     /// Start a MongoDB to run servers on, until ctrl-c.
     Mongo(mongo::Options),
     /// Measure how fast it is; `bench --help` tells how.
@@ -45,7 +45,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
-        Task::Test => test::run(),
+        Task::Test(options) => test::run(&options),
         Task::Mongo(options) => mongo::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Openapi(options) => openapi::run(&options),

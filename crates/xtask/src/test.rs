@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 
 use anyhow::{Context, Error, Result, ensure};
+use clap::Args;
 use cloudm_testing_mongo::prepare;
 
 use crate::command::{self, cargo_output, root, say};
@@ -12,13 +13,23 @@ use crate::mongo::Mongo;
 /// What is tested, with what it is built with. The example is a program of its own.
 pub(crate) const PACKAGES: &[&str] = &["--workspace", "--exclude=cloudm-example", "--all-features"];
 
-pub(crate) fn run() -> Result<()> {
+/// What is tested, where it is not all.
+#[derive(Args, Default)]
+pub(crate) struct Options {
+    /// What `cargo test` is told instead, such as `-p cloudm-server --test served -- races`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    some: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
     let mongo = Mongo::provide(false)?;
     // A query that no index leads to is a mistake that only many machines would show.
     prepare(mongo.uri()).map_err(Error::msg)?;
     let [uri, program] = mongo.environment();
-    command::run("env", &[&[uri.as_str(), &program, "cargo", "test"], PACKAGES].concat())?;
-    domain_examples()
+    let some: Vec<&str> = options.some.iter().map(String::as_str).collect();
+    let tested = if some.is_empty() { PACKAGES } else { &some };
+    command::run("env", &[&[uri.as_str(), &program, "cargo", "test"], tested].concat())?;
+    if some.is_empty() { domain_examples() } else { Ok(()) }
 }
 
 /// The domain promises the same cloud for the same seed: its examples print the same each time.
