@@ -59,7 +59,15 @@ pub(crate) fn answers(program: &str, args: &[&str]) -> bool {
 fn prepare(program: &str, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(root()).stdin(Stdio::null());
+    // What cargo tells a program that it runs is of that program; a build script that looks at it would be run anew.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_this_program)) {
+        command.env_remove(name);
+    }
     command
+}
+
+fn is_of_this_program(name: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn show(program: &str, args: &[&str]) -> String {

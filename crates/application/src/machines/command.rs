@@ -8,6 +8,7 @@ use cloudm_domain::{
 use futures_util::future::try_join;
 use tokio::sync::Mutex;
 
+use super::counted::attempts;
 use super::{MachineView, view_at};
 use crate::error::Error;
 use crate::idempotency::{Answers, Stop};
@@ -34,8 +35,10 @@ pub(crate) struct MachineCommands {
 /// What came of one attempt at a command.
 enum Attempt {
     Done(Box<MachineView>),
-    /// Another change came first.
-    Lost,
+    /// Another change came first, which may happen so often at most.
+    Lost {
+        most: usize,
+    },
 }
 
 impl MachineCommands {
@@ -57,10 +60,12 @@ impl MachineCommands {
     ) -> Result<MachineView, Stop> {
         let _turn = self.stripes.turn(id.as_bytes()).await;
         let mut waited = false;
-        for _ in 0..MAX_ATTEMPTS {
+        for attempt in 0.. {
             // Boxed, or the future of every request would be moved with all that it seldom needs.
-            if let Attempt::Done(view) = Box::pin(self.attempt(id, writing, &decide, &mut waited)).await? {
-                return Ok(*view);
+            match Box::pin(self.attempt(id, writing, &decide, &mut waited)).await? {
+                Attempt::Done(view) => return Ok(*view),
+                Attempt::Lost { most } if attempt + 1 >= most => break,
+                Attempt::Lost { .. } => {}
             }
         }
         Err(Error::Contention.into())
@@ -101,7 +106,8 @@ impl MachineCommands {
     ) -> Result<Attempt, Stop> {
         let (placed, world) = try_join(self.machines.get(id), self.world.read()).await?;
         let placed = placed.ok_or(Error::NoSuchMachine)?;
-        let (world, _turn) = self.counted(world).await?;
+        let (world, turn) = self.counted(world).await?;
+        let lost = Attempt::Lost { most: attempts(&turn) };
         let stored = placed.machine.clone();
         let seen = view_at(placed, world.now, &world.world.rules)?.ok_or(Error::NoSuchMachine)?;
         writing.check_version(seen.machine.version)?;
@@ -111,7 +117,7 @@ impl MachineCommands {
         let renamed = view.machine.name != stored.name;
         if let Some(down) = struck_down {
             let write = write_of(&view, stored, outcome.events);
-            return self.strike_down((write, down), writing.dry_run).await.map(|()| Attempt::Lost);
+            return self.strike_down((write, down), writing.dry_run).await.map(|()| lost);
         }
         if writing.dry_run {
             self.check_room(&view.cluster, (Some(&stored), &outcome.events), &world).await?;
@@ -127,13 +133,13 @@ impl MachineCommands {
         let asking = sizes.is_some().then(|| write.clone());
         match self.machines.commit(Commit { write, keep, sizes }).await {
             Ok(()) => Ok(Attempt::Done(Box::new(view))),
-            Err(CommitError::Conflict | CommitError::Miscounted) => Ok(Attempt::Lost),
+            Err(CommitError::Conflict | CommitError::Miscounted) => Ok(lost),
             Err(CommitError::NameTaken) if self.free_name(view.cluster.id, &view.machine.name, &world).await? => {
-                Ok(Attempt::Lost)
+                Ok(lost)
             }
             Err(CommitError::NoPlace) => match self.without_place((asking, waited), &view.cluster, &world).await? {
                 Some(refused) => Err(refused.into()),
-                None => Ok(Attempt::Lost),
+                None => Ok(lost),
             },
             Err(error) => Err(Stop::from_commit(error)),
         }

@@ -8,11 +8,17 @@ use std::sync::Arc;
 use cloudm_domain::MachineEvent;
 use tokio::sync::MutexGuard;
 
-use super::MachineCommands;
+use super::{MAX_ATTEMPTS, MachineCommands};
 use crate::ports::{StoreError, WorldView};
 
 /// The turn of whoever decides so: to be held until what was decided is written. None where no fault counts so.
 pub(crate) type Turn<'a> = Option<MutexGuard<'a, ()>>;
+
+/// How often a command is decided, at most. Servers have no turns among them: the one that is behind decides by what it read
+/// before the other wrote, each time, until the other has nothing more to write. None of that is in vain, so it goes on for long.
+pub(crate) const fn attempts(turn: &Turn<'_>) -> usize {
+    if turn.is_some() { 64 * MAX_ATTEMPTS } else { MAX_ATTEMPTS }
+}
 
 impl MachineCommands {
     /// The world to decide commands in, once the turn that was had before is over.
@@ -98,6 +104,25 @@ mod tests {
         let id = fixtures::placed(Preset::Instant, "web-1").machine.id;
         let refused = operate.run(id, Command::Stop.into(), Writing::default()).await;
         assert!(matches!(refused, Err(Error::StruckDown(down)) if fixtures::is_refused(&down)), "the second is");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_behind_has_its_turn_in_the_end() {
+        let rule = refusing(Cause::Stop, 100);
+        let mut machines = MockMachineStore::new();
+        machines.expect_get().returning(|_| Ok(Some(fixtures::placed(Preset::Instant, "web-1"))));
+        let mut tried = 0;
+        machines.expect_commit().times(33).returning(move |_| {
+            tried += 1;
+            if tried <= 32 { Err(CommitError::Miscounted) } else { Ok(()) }
+        });
+        const COUNTS: [u64; 33] = [0; 33];
+        let faults = matched(&rule, &COUNTS);
+        let world = fixtures::world_with(vec![rule], Preset::Instant, "0s");
+        let commands = Arc::new(fixtures::commands_counting(world, machines, faults));
+        let operate = OperateMachine { commands, catalogue: Arc::default() };
+        let id = fixtures::placed(Preset::Instant, "web-1").machine.id;
+        assert!(operate.run(id, Command::Stop.into(), Writing::default()).await.is_ok());
     }
 
     #[tokio::test]

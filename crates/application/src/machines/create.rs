@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cloudm_domain::{Catalogue, Cluster, Code, Machine, MachineId, Name, NewMachine, Outcome, Protection, Tags};
 
-use super::command::MAX_ATTEMPTS;
+use super::counted::attempts;
 use super::import::machine_type;
 use super::{MachineCommands, MachineView};
 use crate::error::Error;
@@ -63,10 +63,13 @@ impl CreateMachine {
     async fn create(&self, request: &NewMachineRequest, writing: &Writing<MachineView>) -> Result<MachineView, Stop> {
         let machine_type = machine_type(&self.catalogue, request.machine_type.as_ref())?;
         let (mut k, mut waited) = (0, false);
-        for _ in 0..MAX_ATTEMPTS {
+        for attempt in 0.. {
             let cluster = self.clusters.find(&request.cluster_name).await?;
             let cluster = cluster.ok_or_else(|| Error::UnknownCluster(request.cluster_name.clone()))?;
-            let (world, _turn) = self.commands.deciding(None).await?;
+            let (world, turn) = self.commands.deciding(None).await?;
+            if attempt >= attempts(&turn) {
+                break;
+            }
             let cluster_id = cluster.id;
             let id = |k| MachineId::of(world.world.seed, cluster_id, &request.name, world.now, k);
             let new = NewMachine {

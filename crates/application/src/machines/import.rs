@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cloudm_domain::{Catalogue, Cluster, Code, Machine, MachineId, Name, NewMachine, StruckDown};
 
-use super::command::MAX_ATTEMPTS;
+use super::counted::attempts;
 use super::{MachineCommands, NewMachineRequest};
 use crate::error::Error;
 use crate::idempotency::Stop;
@@ -45,11 +45,14 @@ impl ImportMachines {
     pub async fn run(&self, requests: Vec<NewMachineRequest>) -> Result<Vec<Result<(), Error>>, Error> {
         let mut made: Vec<_> = requests.iter().map(|_| Err(Error::Contention)).collect();
         let mut waiting = self.check(requests, &mut made).await?;
-        for _ in 0..MAX_ATTEMPTS {
+        for attempt in 0.. {
             if waiting.is_empty() {
                 break;
             }
-            let (mut view, _turn) = self.commands.deciding(None).await?;
+            let (mut view, turn) = self.commands.deciding(None).await?;
+            if attempt >= attempts(&turn) {
+                break;
+            }
             let (mut writes, mut struck) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
             for one in &waiting {
                 let (write, down) = creation(one, &view);

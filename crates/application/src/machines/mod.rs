@@ -18,7 +18,7 @@ use std::sync::Arc;
 use cloudm_domain::{Cluster, Instant, Machine, Rules};
 
 pub(crate) use command::{MAX_ATTEMPTS, MachineCommands};
-pub(crate) use counted::Turn;
+pub(crate) use counted::{Turn, attempts};
 pub use create::{CreateMachine, NewMachineRequest};
 pub use delete::DeleteMachine;
 pub use edit::EditMachine;

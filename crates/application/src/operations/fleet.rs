@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::decide::decide;
 use super::walk::Ahead;
 use crate::error::Error;
-use crate::machines::{MAX_ATTEMPTS, MachineCommands, Turn, refused};
+use crate::machines::{MachineCommands, Turn, attempts, refused};
 use crate::ports::{
     ClusterStore, CommitError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetWork, Lease,
     OperationStore, Runner, WorkError, WorldView,
@@ -154,7 +154,7 @@ impl Fleet {
             let full = !waited && self.wait_for_places(&written.refused, &view).await?;
             entries = Vec::with_capacity(written.refused.len());
             for (machine, error) in written.refused.iter().filter_map(|(at, error)| Some((machines.get(*at)?, error))) {
-                let again = self.again(operation, (*machine, error), attempt, &view).await?;
+                let again = self.again(operation, (*machine, error), attempt < attempts(&turn), &view).await?;
                 let is_full = waited && matches!(error, CommitError::NoPlace);
                 let again = if is_full { again.map(|entry| without_place(entry, &view)) } else { again };
                 entries.extend(again.map(|entry| noted(entry, &mut view)));
@@ -182,10 +182,10 @@ impl Fleet {
         &self,
         operation: &FleetOperation,
         (machine, error): (MachineId, &CommitError),
-        attempt: usize,
+        once_more: bool,
         view: &WorldView,
     ) -> Result<Option<FleetEntry>, Error> {
-        if attempt >= MAX_ATTEMPTS {
+        if !once_more {
             return Ok(Some(refusal(machine, outcome_of(error))));
         }
         let placed = self.commands.machines.get(machine).await?;
@@ -282,6 +282,7 @@ pub(super) fn outcome_of(error: &CommitError) -> FleetOutcome {
 mod tests {
     use super::*;
     use crate::fixtures::{self, operation};
+    use crate::machines::MAX_ATTEMPTS;
     use crate::ports::{
         FleetWorked, MachinePage, MockClusterStore, MockMachineStore, MockOperationStore, PlacedMachine, SortKey,
         StoreError,
