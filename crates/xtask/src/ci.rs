@@ -51,8 +51,7 @@ fn dependencies() -> Result<()> {
         "bans",
         "sources",
     ])?;
-    // By its own name: as `cargo machete` it takes that word for a folder when cargo runs the task that runs it.
-    command::run("cargo-machete", &[])?;
+    cargo(&["machete"])?;
     tests_are_for_tests()
 }
 
