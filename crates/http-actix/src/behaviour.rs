@@ -39,7 +39,12 @@ pub(crate) struct BehaviourBody {
     /// TERMINATING, which never fails.
     terminating: TimingBody,
     /// The mean time from RUNNING to a failure, exponentially distributed; without it a running machine does not fail.
-    #[schema(required = false, pattern = "^[1-9][0-9]{0,5}(s|m|h)$", example = "6h")]
+    #[schema(
+        required = false,
+        min_length = 2,
+        pattern = "^([0-9]{1,8}h)?([0-9]{1,8}m)?([0-9]{1,8}s)?([0-9]{1,8}ms)?$",
+        example = "6h"
+    )]
     mean_time_between_failures: String,
     /// How long after a failure the repair begins; without it a failed machine stays FAILED.
     #[schema(required = false)]

@@ -95,13 +95,13 @@ impl Text {
             self.number(before, octet.into());
         }
         self.raw("\"");
-        self.strings(",\"tags\":[", tags.as_slice().iter().map(|tag| tag.as_str()));
-        self.field(",\"state\":", state);
+        self.array(",\"tags\":[", tags.as_slice(), |text, tag| text.string(tag.as_str()));
+        self.code(",\"state\":", state);
         self.instant(",\"state_changed_at\":", *state_changed_at);
         self.seldom(",\"transition\":", transition.as_ref());
         self.seldom(",\"state_reason\":", state_reason.as_ref());
         self.seldom(",\"scheduled_events\":", (!scheduled_events.is_empty()).then_some(scheduled_events));
-        self.strings(",\"allowed_operations\":[", allowed_operations.iter().map(|operation| operation.code()));
+        self.array(",\"allowed_operations\":[", allowed_operations, |text, operation| text.code("", operation.code()));
         self.flag(",\"protection\":{\"stop\":", *stop);
         self.flag(",\"terminate\":", *terminate);
         self.number("},\"version\":", *version);
@@ -132,13 +132,21 @@ impl Text {
         }
     }
 
-    fn strings<'a>(&mut self, beginning: &str, texts: impl Iterator<Item = &'a str>) {
+    /// One of our own words, in which there is nothing to escape.
+    fn code(&mut self, key: &str, code: &str) {
+        self.raw(key);
+        self.raw("\"");
+        self.raw(code);
+        self.raw("\"");
+    }
+
+    fn array<T>(&mut self, beginning: &str, items: &[T], write: impl Fn(&mut Self, &T)) {
         self.raw(beginning);
-        for (place, text) in texts.enumerate() {
+        for (place, item) in items.iter().enumerate() {
             if place > 0 {
                 self.raw(",");
             }
-            self.string(text);
+            write(self, item);
         }
         self.raw("]");
     }

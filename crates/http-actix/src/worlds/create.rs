@@ -41,7 +41,7 @@ pub(crate) struct NewWorldBody {
     preset: Option<Preset>,
     /// How long a TERMINATED machine stays readable, in virtual time; an hour where it is absent.
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(value_type = String, required = false, pattern = "^[1-9][0-9]{0,5}(ms|s|m|h)$", example = "1h")]
+    #[schema(value_type = String, required = false, min_length = 2, pattern = "^([0-9]{1,8}h)?([0-9]{1,8}m)?([0-9]{1,8}s)?([0-9]{1,8}ms)?$", example = "1h")]
     retention: Option<Span>,
 }
 

@@ -20,7 +20,7 @@ use crate::query::Query;
 pub(crate) struct WorldPatchBody {
     /// How long a machine stays readable that comes to be TERMINATED from now on, in virtual time.
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(value_type = String, required = false, pattern = "^[1-9][0-9]{0,5}(ms|s|m|h)$", example = "24h")]
+    #[schema(value_type = String, required = false, min_length = 2, pattern = "^([0-9]{1,8}h)?([0-9]{1,8}m)?([0-9]{1,8}s)?([0-9]{1,8}ms)?$", example = "24h")]
     retention: Option<Span>,
 }
 
