@@ -17,16 +17,28 @@ fn send(client: &Client, method: &str, path: &str, body: &Value) -> Answer {
     client.raw(method, path, headers, &body).unwrap()
 }
 
+/// Asks until the store answers, which under load it may not do in time; `key` sees to it that what is asked has one effect.
+fn insist(client: &Client, method: &str, path: &str, body: &Value, key: &str) -> Answer {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let json = ("content-type", "application/json");
+    let headers = [("idempotency-key", key), json];
+    let headers = if body.is_empty() { &headers[..1] } else { &headers };
+    let answers = (0..100).map(|_| client.raw(method, path, headers, &body).unwrap());
+    answers.into_iter().find(|answer| answer.status != 503).unwrap()
+}
+
 /// Lets one life of the world end and the next one begin, with a cluster that has its number as its name.
 fn begin(client: &Client, number: u64) {
+    let ask = |method, path, body: &Value, what| insist(client, method, path, body, &format!("{what}-{number}")).status;
     if number.is_multiple_of(2) {
-        assert_eq!(send(client, "POST", "/sim/v1/worlds/a/reset", &Value::Null).status, 200);
+        assert_eq!(ask("POST", "/sim/v1/worlds/a/reset", &Value::Null, "reset"), 200);
     } else {
-        assert_eq!(send(client, "DELETE", "/sim/v1/worlds/a", &Value::Null).status, 204);
-        assert_eq!(send(client, "POST", "/sim/v1/worlds", &json!({"name": "a"})).status, 201);
+        // Asked again, it may be gone already.
+        assert!([204, 404].contains(&ask("DELETE", "/sim/v1/worlds/a", &Value::Null, "delete")));
+        assert_eq!(ask("POST", "/sim/v1/worlds", &json!({"name": "a"}), "create"), 201);
     }
     let cluster = json!({"name": format!("life-{number}"), "region_code": "A"});
-    assert_eq!(send(client, "POST", "/worlds/a/api/v1/clusters", &cluster).status, 201);
+    assert_eq!(ask("POST", "/worlds/a/api/v1/clusters", &cluster, "cluster"), 201);
 }
 
 /// Reads the world and writes to it until all lives are over; says how often it saw one, and how often none.
@@ -44,6 +56,7 @@ fn live(client: &Client, number: usize, over: &AtomicBool) -> (u32, u32) {
                 }
             }
             404 => none += 1,
+            503 => {}
             _ => panic!("{list:?}"),
         }
         if list.status == 404 {
@@ -51,7 +64,7 @@ fn live(client: &Client, number: usize, over: &AtomicBool) -> (u32, u32) {
         }
         let cluster = json!({"name": format!("mine-{number}"), "region_code": "B"});
         let made = send(client, "POST", "/worlds/a/api/v1/clusters", &cluster);
-        assert!([201, 404, 409].contains(&made.status), "{made:?}");
+        assert!([201, 404, 409, 503].contains(&made.status), "{made:?}");
     }
     (seen, none)
 }
@@ -79,7 +92,7 @@ fn try_lives(servers: &[Server]) {
     });
     assert!(counts.iter().all(|(seen, _)| *seen > 0), "{counts:?}");
     // What the last life was made with, and what clients made in it, and nothing else.
-    let left = send(&client, "GET", "/worlds/a/api/v1/clusters?name=life-*", &Value::Null).json();
+    let left = insist(&client, "GET", "/worlds/a/api/v1/clusters?name=life-*", &Value::Null, "left").json();
     let lives: Vec<_> = left["items"].as_array().unwrap().iter().map(life_of).collect();
     assert_eq!(lives, [LIVES]);
 }
