@@ -64,7 +64,8 @@ fn method(run: &Run) -> String {
          the least and the greatest. A ratio is made within each round.\n\
          - {pinned}; both on the loopback. Each connection has one request under way.\n\
          - The bare handler is actix-web with one worker that serializes the same body with serde_json. The raw loop is the \
-         store used without a server: rusqlite on the same schema with the same settings, where writes share a commit by 64; \
+         store used without a server: rusqlite with the same indexes and settings on a table that has a column for each field of a \
+         machine, where writes share a commit by 64; \
          the MongoDB driver doing the same reads and the same transaction.\n\
          {mongodb}{moto}",
         rounds = method.rounds,

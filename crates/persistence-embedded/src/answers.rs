@@ -7,8 +7,8 @@ use cloudm_application::ports::{AnswerStore, KeptAnswer, StoreError};
 use cloudm_domain::WallMillis;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::columns::Columns;
 use crate::error::DbError;
-use crate::machine_row::Columns;
 use crate::sql;
 use crate::world::OpenWorld;
 use crate::writer::Undo;

@@ -4,13 +4,13 @@ use cloudm_application::ports::{CommitError, MachineWrite};
 use cloudm_domain::{ClusterId, Machine, MachineId, PoolSizes};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::columns::version;
 use crate::counts::Deltas;
 use crate::error::DbError;
 use crate::events::Appender;
 use crate::faults::Matches;
 use crate::group::Group;
 use crate::held::Held;
-use crate::machine_row::version;
 use crate::places::Places;
 use crate::pool::offer_core;
 use crate::rows::Rows;

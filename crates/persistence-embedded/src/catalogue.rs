@@ -4,10 +4,10 @@ use cloudm_application::ports::Entropy;
 use cloudm_domain::{Incarnation, WorldName};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::columns::Columns;
 use crate::directory::Directory;
 use crate::error::{DbError, OpenError};
 use crate::file::{self, Durability};
-use crate::machine_row::Columns;
 use crate::sql::catalogue as sql;
 
 const PAGE_TOKEN_KEY: &str = "page_token_key";

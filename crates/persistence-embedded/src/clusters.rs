@@ -9,9 +9,9 @@ use cloudm_application::ports::{
 use cloudm_domain::{Cluster, ClusterId, Instant, Name};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
+use crate::columns::{Columns, version};
 use crate::error::DbError;
 use crate::group::Group;
-use crate::machine_row::{Columns, version};
 use crate::world::OpenWorld;
 use crate::writer::{Undo, millis};
 use crate::{answers, places, sql};
@@ -46,8 +46,13 @@ impl ClusterStore for Clusters {
             ClusterWrite::Create(cluster) | ClusterWrite::Update { cluster, .. } => cluster.updated_at,
             ClusterWrite::Delete { at, .. } => *at,
         };
-        let base = self.0.base();
-        self.0.write(Some(instant), Undo::Savepoint, move |db| write(db, &commit, base.wall.now())).await
+        let (base, known) = (self.0.base(), self.0.known_clusters().clone());
+        // The change is told until what came of it is answered, which is after the commit.
+        let write = move |db: &Group<'_>| {
+            let change = known.change();
+            write(db, &commit, base.wall.now()).map(|()| change)
+        };
+        self.0.write(Some(instant), Undo::Savepoint, write).await.map(drop)
     }
 }
 

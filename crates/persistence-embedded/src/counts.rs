@@ -6,8 +6,8 @@ use cloudm_application::ports::MachineCount;
 use cloudm_domain::{ClusterId, Code, Machine, MachineState, PoolSizes};
 use rusqlite::{Connection, params};
 
+use crate::columns::Columns;
 use crate::error::DbError;
-use crate::machine_row::Columns;
 use crate::{clusters, sql};
 
 /// By how much counts change: summed up over many machines, and written once.

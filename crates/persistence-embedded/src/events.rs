@@ -9,10 +9,10 @@ use cloudm_application::ports::{
 use cloudm_domain::{Change, FaultId, Incarnation, MachineEvent, MachineId};
 use rusqlite::{Connection, Row, params};
 
+use crate::columns::{Columns, version};
 use crate::error::{DbError, closed};
 use crate::faults::Matches;
 use crate::held::Held;
-use crate::machine_row::{Columns, version};
 use crate::sql;
 use crate::world::OpenWorld;
 use crate::writer::millis;

@@ -8,8 +8,8 @@ use cloudm_application::ports::{FaultMatches, FaultStore, RequestCounted, StoreE
 use cloudm_domain::{FaultId, MachineEvent};
 use rusqlite::{Connection, params};
 
+use crate::columns::Columns;
 use crate::error::DbError;
-use crate::machine_row::Columns;
 use crate::sql;
 use crate::world::OpenWorld;
 use crate::writer::Undo;

@@ -32,6 +32,7 @@ pub(crate) const WORLD: Kind = Kind {
         include_str!("schema/world_4.sql"),
         include_str!("schema/world_5.sql"),
         include_str!("schema/world_6.sql"),
+        include_str!("schema/world_7.sql"),
     ],
 };
 
@@ -170,6 +171,7 @@ fn upgrade(db: &mut Connection, kind: Kind, format: usize) -> Result<(), Refused
     if missing.is_empty() {
         return Ok(());
     }
+    crate::upgrade::teach(db)?;
     let write = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     for sql in missing {
         write.execute_batch(sql)?;

@@ -19,6 +19,7 @@
 //!   few threads of the store. See `list` for how a page of machines is found.
 //! - **Writes** of a world queue for its one writer, which commits what waits as one group. See `writer`, and `bulk` for why a
 //!   write of machines needs no savepoint in it.
+//! - **Machines** are a record each, beside the columns by which they are searched. See `record`, and `known` for their clusters.
 //! - **Counts** of machines are kept beside them, in the same transaction. See `counts`.
 //! - **Fleet operations** are records with a result for each machine, which commits with it. Who works on one is known in memory
 //!   alone. See `operations` and `leases`.
@@ -26,13 +27,14 @@
 //!   older one refuses it. See `file`, and `schema/` for the tables.
 //!
 //! # How to change a table
-//! Add a file `schema/world_N.sql` with what turns the last format into the next, and name it in `file::WORLD`. What was
-//! released is never edited.
+//! Add a file `schema/world_N.sql` with what turns the last format into the next, and name it in `file::WORLD`; what it needs beside
+//! SQL stands in `upgrade`. What was released is never edited.
 
 mod answers;
 mod bulk;
 mod catalogue;
 mod clusters;
+mod columns;
 mod counts;
 mod directory;
 mod error;
@@ -41,20 +43,22 @@ mod faults;
 mod file;
 mod group;
 mod held;
+mod known;
 mod leases;
 mod list;
-mod machine_row;
 mod machines;
 mod operations;
 mod parts;
 mod places;
 mod pool;
 mod readers;
+mod record;
 mod results;
 mod rows;
 mod sql;
 mod store;
 mod stream;
+mod upgrade;
 mod world;
 mod worlds;
 mod writer;

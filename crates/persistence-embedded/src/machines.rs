@@ -10,12 +10,13 @@ use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name, PoolSizes};
 use rusqlite::{Connection, Params, params};
 
 use crate::bulk::Bulk;
+use crate::columns::Columns;
 use crate::error::DbError;
 use crate::group::Group;
-use crate::machine_row::{self, COLUMNS, Columns};
+use crate::known::Known;
 use crate::world::OpenWorld;
 use crate::writer::{Undo, millis};
-use crate::{answers, bulk, clusters, counts, events, list, sql};
+use crate::{answers, bulk, clusters, counts, events, list, record, sql};
 
 /// The machines of one world.
 pub(crate) struct Machines(pub(crate) Arc<OpenWorld>);
@@ -23,7 +24,7 @@ pub(crate) struct Machines(pub(crate) Arc<OpenWorld>);
 #[async_trait]
 impl MachineStore for Machines {
     async fn get(&self, id: MachineId) -> Result<Option<PlacedMachine>, StoreError> {
-        self.0.read(|db| placed(db, id))
+        self.0.read(|db| placed(db, self.0.known_clusters(), id))
     }
 
     async fn holder(&self, cluster: ClusterId, name: &Name) -> Result<Option<Machine>, StoreError> {
@@ -71,17 +72,31 @@ impl MachineStore for Machines {
     }
 }
 
-fn placed(db: &Connection, id: MachineId) -> Result<Option<PlacedMachine>, DbError> {
-    let mut statement = db.prepare_cached(sql::MACHINE_GET)?;
-    let mut rows = statement.query([id.as_bytes()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(PlacedMachine { machine: machine_row::read(row)?, cluster: clusters::read(row, COLUMNS)? }))
+fn placed(db: &Connection, known: &Known, id: MachineId) -> Result<Option<PlacedMachine>, DbError> {
+    if let Some(changes) = known.still() {
+        let Some(machine) = get(db, id)? else { return Ok(None) };
+        let cluster = known.get(changes, machine.cluster_id);
+        let found = if cluster.is_none() { clusters::get(db, machine.cluster_id)? } else { None };
+        if known.still() == Some(changes) {
+            found.iter().for_each(|cluster| known.put(changes, cluster.clone()));
+            return Ok(cluster.or(found).map(|cluster| PlacedMachine { machine, cluster }));
+        }
+    }
+    // A cluster changes meanwhile: both are read at one moment.
+    let moment = db.unchecked_transaction()?;
+    let Some(machine) = get(&moment, id)? else { return Ok(None) };
+    let cluster = clusters::get(&moment, machine.cluster_id)?;
+    Ok(cluster.map(|cluster| PlacedMachine { machine, cluster }))
+}
+
+fn get(db: &Connection, id: MachineId) -> Result<Option<Machine>, DbError> {
+    one(db, sql::MACHINE_GET, [id.as_bytes()])
 }
 
 fn one(db: &Connection, sql: &str, values: impl Params) -> Result<Option<Machine>, DbError> {
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(values)?;
-    rows.next()?.map(machine_row::read).transpose()
+    rows.next()?.map(record::read).transpose()
 }
 
 fn due(db: &Connection, until: Instant, limit: usize) -> Result<Vec<Machine>, DbError> {
@@ -89,7 +104,7 @@ fn due(db: &Connection, until: Instant, limit: usize) -> Result<Vec<Machine>, Db
     let mut rows = statement.query([millis(until), i64::try_from(limit).unwrap_or(i64::MAX)])?;
     let mut machines = Vec::new();
     while let Some(row) = rows.next()? {
-        machines.push(machine_row::read(row)?);
+        machines.push(record::read(row)?);
     }
     Ok(machines)
 }
@@ -111,4 +126,40 @@ fn write(group: &Group<'_>, commit: &Commit, wall: u64) -> Result<(), CommitErro
     commit.keep.iter().try_for_each(|answer| answers::put(group, answer))?;
     group.count(bulk.finish());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::{self, Durability};
+    use crate::record::tests::plain_and_rich;
+    use crate::rows::Rows;
+
+    fn name_cluster(db: &Connection, name: &str) {
+        let sql = "INSERT OR REPLACE INTO clusters VALUES (x'090909090909090909090909', ?, 'A', 1, 0, 0)";
+        db.execute(sql, [name]).unwrap();
+    }
+
+    #[test]
+    fn a_machine_has_its_cluster_of_the_same_moment() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = file::create(&directory.path().join("a.db"), file::WORLD, Durability::None).unwrap();
+        let known = Arc::new(Known::default());
+        let [machine, _] = plain_and_rich();
+        assert_eq!(placed(&db, &known, machine.id).unwrap(), None);
+        assert!(Rows::new(&db).insert(&machine).unwrap());
+        assert_eq!(placed(&db, &known, machine.id).unwrap(), None, "its cluster is no more");
+        let cluster = || placed(&db, &known, machine.id).unwrap().unwrap().cluster.name.to_string();
+        name_cluster(&db, "first");
+        assert_eq!(cluster(), "first");
+        // It is asked for once.
+        name_cluster(&db, "second");
+        assert_eq!(cluster(), "first");
+        // And again while it may change, and once it has.
+        let change = known.change();
+        assert_eq!(cluster(), "second");
+        name_cluster(&db, "third");
+        drop(change);
+        assert_eq!(cluster(), "third");
+    }
 }

@@ -12,9 +12,9 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::answers::{self, stored};
 use crate::bulk::{Bulk, Taken};
+use crate::columns::{Columns, version};
 use crate::error::DbError;
 use crate::group::Group;
-use crate::machine_row::{Columns, version};
 use crate::results::{self, Results};
 use crate::world::OpenWorld;
 use crate::writer::Undo;

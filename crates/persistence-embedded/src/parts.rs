@@ -6,12 +6,12 @@ use cloudm_application::ports::{GoneCluster, Part, Parts, PartsToLoad, StoreErro
 use cloudm_domain::{Instant, Machine, MachineEvent};
 use rusqlite::{Connection, Row};
 
+use crate::columns::version;
 use crate::error::DbError;
 use crate::file::{self, Durability};
-use crate::machine_row::{self, version};
 use crate::rows::Rows;
 use crate::writer::millis;
-use crate::{clusters, events, sql, world};
+use crate::{clusters, events, record, sql, world};
 
 /// Rows of a part.
 const ROWS: usize = 1_000;
@@ -27,7 +27,7 @@ pub(crate) fn read(db: &Connection, now: impl FnOnce(&World) -> Instant, to: &Pa
     if to.blocking_send(Part::World(Box::new(record), instant)).is_err()
         || to.blocking_send(Part::Clusters(clusters::select(db, sql::CLUSTER_ALL, [])?)).is_err()
         || !send(db, sql::ALL_GONE_CLUSTERS, clusters::read_gone, Part::GoneClusters, to)?
-        || !send(db, sql::ALL_MACHINES, machine_row::read, Part::Machines, to)?
+        || !send(db, sql::ALL_MACHINES, record::read, Part::Machines, to)?
         || !send(db, sql::ALL_EVENTS, events::read_event, Part::Events, to)?
     {
         return Ok(());

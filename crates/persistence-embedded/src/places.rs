@@ -9,10 +9,10 @@ use cloudm_application::ports::MachineWrite;
 use cloudm_domain::{Cluster, Code, PoolSizes};
 use rusqlite::{Connection, Params, params};
 
+use crate::columns::Columns;
 use crate::counts::Deltas;
 use crate::error::DbError;
 use crate::group::Group;
-use crate::machine_row::Columns;
 use crate::{clusters, sql};
 
 /// Decides who gets a place, while counts are not written.

@@ -4,9 +4,9 @@ use cloudm_application::ports::{FleetEntry, FleetResult};
 use cloudm_domain::{FleetOutcome, MachineId};
 use rusqlite::{Connection, params};
 
+use crate::columns::Columns;
 use crate::error::DbError;
 use crate::held::Held;
-use crate::machine_row::Columns;
 use crate::sql;
 
 /// Writes the results of a batch, each machine's once.

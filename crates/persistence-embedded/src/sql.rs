@@ -15,14 +15,6 @@ macro_rules! cluster_columns {
     };
 }
 
-macro_rules! machine_columns {
-    () => {
-        "m.id, m.cluster_id, m.name, m.machine_type, m.tags, m.protect_stop, m.protect_terminate, m.state, \
-         m.state_changed_at, m.change_cause, m.change_from, m.change_to, m.change_type, m.next_at, m.next_kind, m.reason, \
-         m.deleted, m.ordinal, m.version, m.created_at, m.updated_at, m.attempt, m.faults, m.scheduled"
-    };
-}
-
 statements! {
     BEGIN = "BEGIN IMMEDIATE";
     COMMIT = "COMMIT";
@@ -47,7 +39,7 @@ statements! {
     REQUESTS_CLEAR = "DELETE FROM fault_requests";
     // All that a world holds.
     ALL_GONE_CLUSTERS = "SELECT ", cluster_columns!(), ", c.deleted_at FROM gone_clusters c ORDER BY c.id";
-    ALL_MACHINES = "SELECT ", machine_columns!(), " FROM machines m \
+    ALL_MACHINES = "SELECT m.record FROM machines m \
         WHERE EXISTS (SELECT 1 FROM clusters c WHERE c.id = m.cluster_id) ORDER BY m.id";
     ALL_EVENTS = "SELECT seq, machine_id, version, at, change FROM events ORDER BY seq";
 
@@ -71,29 +63,19 @@ statements! {
         VALUES (?, ?, ?, ?, ?, ?, ?)";
     CLUSTER_GONE = "SELECT ", cluster_columns!(), ", c.deleted_at FROM gone_clusters c WHERE c.id = ?";
 
-    MACHINE_GET = "SELECT ", machine_columns!(), ", ", cluster_columns!(),
-        " FROM machines m JOIN clusters c ON c.id = m.cluster_id WHERE m.id = ?";
-    MACHINE_HOLDER = "SELECT ", machine_columns!(),
-        " FROM machines m WHERE m.live = 1 AND m.cluster_id = ? AND m.name = ?";
-    MACHINE_DUE = "SELECT ", machine_columns!(),
-        " FROM machines m WHERE m.next_at <= ? ORDER BY m.next_at, m.id LIMIT ?";
+    MACHINE_GET = "SELECT record FROM machines WHERE id = ?";
+    MACHINE_HOLDER = "SELECT record FROM machines WHERE live = 1 AND cluster_id = ? AND name = ?";
+    MACHINE_DUE = "SELECT record FROM machines WHERE next_at <= ? ORDER BY next_at, id LIMIT ?";
     MACHINE_NEXT_DUE = "SELECT next_at FROM machines WHERE next_at >= 0 ORDER BY next_at LIMIT 1";
     MACHINE_ID_USED = "SELECT EXISTS (SELECT 1 FROM events WHERE machine_id = ?)";
     MACHINE_NAME_HELD = "SELECT id FROM machines WHERE live = 1 AND cluster_id = ? AND name = ?";
-    MACHINE_NAMED = "SELECT ", machine_columns!(), " FROM machines m WHERE m.live = 1 AND m.name = ?";
-    MACHINE_INSERT = "INSERT INTO machines (id, cluster_id, name, machine_type, tags, protect_stop, protect_terminate, \
-        state, state_changed_at, change_cause, change_from, change_to, change_type, next_at, next_kind, reason, deleted, \
-        ordinal, version, created_at, updated_at, live, attempt, faults, scheduled) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25) \
-        ON CONFLICT DO NOTHING";
-    // What changes often. It leaves alone the columns of the indexes of live machines.
-    MACHINE_UPDATE = "UPDATE machines SET protect_stop = ?3, protect_terminate = ?4, state = ?5, state_changed_at = ?6, \
-        change_cause = ?7, change_from = ?8, change_to = ?9, change_type = ?10, next_at = ?11, next_kind = ?12, \
-        reason = ?13, deleted = ?14, ordinal = ?15, version = ?16, updated_at = ?17, attempt = ?18, faults = ?19, \
-        scheduled = ?20 \
-        WHERE id = ?1 AND version = ?2";
+    MACHINE_NAMED = "SELECT record FROM machines WHERE live = 1 AND name = ?";
+    MACHINE_INSERT = "INSERT INTO machines (id, cluster_id, name, machine_type, state, created_at, next_at, live, version, \
+        record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    // Each leaves alone the columns that it does not change, and with them their indexes.
+    MACHINE_UPDATE = "UPDATE machines SET version = ?3, record = ?4 WHERE id = ?1 AND version = ?2";
+    MACHINE_MOVE = "UPDATE machines SET version = ?3, record = ?4, state = ?5, next_at = ?6 WHERE id = ?1 AND version = ?2";
     MACHINE_PLACE = "UPDATE machines SET name = ?2, machine_type = ?3, live = ?4 WHERE id = ?1";
-    MACHINE_TAGS = "UPDATE machines SET tags = ?2 WHERE id = ?1";
     MACHINE_VERSION = "SELECT version FROM machines WHERE id = ?";
     MACHINE_DELETE = "DELETE FROM machines WHERE id = ? AND version = ?";
     TAG_INSERT = "INSERT INTO machine_tags (tag, created_at, id, name) VALUES (?, ?, ?, ?)";
@@ -160,9 +142,6 @@ statements! {
     REFUSAL_DROP = "DELETE FROM operation_refusals WHERE operation = ?1 AND machine_id IN \
         (SELECT machine_id FROM operation_refusals WHERE operation = ?1 LIMIT ?2)";
 }
-
-/// The columns of a machine `m`.
-pub(crate) const MACHINE_COLUMNS: &str = machine_columns!();
 
 /// The statements of the catalogue.
 pub(crate) mod catalogue {

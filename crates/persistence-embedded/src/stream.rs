@@ -8,8 +8,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use crate::error::DbError;
-use crate::machine_row::{self, Shared};
 use crate::pool::offer_core;
+use crate::record::{self, Shared};
 use crate::sql;
 use crate::writer::millis;
 
@@ -64,9 +64,8 @@ impl Source {
             (OrderKey::Name, true) => format!(" AND {index}.name >= ?"),
         };
         format!(
-            "SELECT {columns} FROM {tables} WHERE {place} AND ({index}.{key}, {index}.id) {beyond} (?, ?){until} \
-             ORDER BY {index}.{key} {direction}, {index}.id {direction} LIMIT ?",
-            columns = sql::MACHINE_COLUMNS,
+            "SELECT m.record FROM {tables} WHERE {place} AND ({index}.{key}, {index}.id) {beyond} (?, ?){until} \
+             ORDER BY {index}.{key} {direction}, {index}.id {direction} LIMIT ?"
         )
     }
 }
@@ -183,7 +182,7 @@ impl Stream {
         let mut rows = statement.query([name.as_str()])?;
         let mut machines = Vec::new();
         while let Some(row) = rows.next()? {
-            machines.push(machine_row::read(row)?);
+            machines.push(record::read(row)?);
         }
         machines.retain(|machine| self.range.is_after(&self.key(machine)));
         machines.sort_by_cached_key(|machine| self.key(machine));

@@ -15,14 +15,15 @@ use tokio::sync::watch;
 
 use crate::answers::{self, Answers};
 use crate::clusters::Clusters;
+use crate::columns::Columns;
 use crate::directory::Directory;
 use crate::error::{DbError, closed};
 use crate::events::Events;
 use crate::faults::Faults;
 use crate::file::{self, Durability};
 use crate::group::Group;
+use crate::known::Known;
 use crate::leases::Leases;
-use crate::machine_row::Columns;
 use crate::machines::Machines;
 use crate::operations::Operations;
 use crate::pool::Pool;
@@ -55,6 +56,7 @@ pub(crate) struct OpenWorld {
     incarnation: Incarnation,
     record: RwLock<Arc<World>>,
     high_water: HighWater,
+    known_clusters: Arc<Known>,
     readers: Readers,
     writer: Writer,
     leases: Leases,
@@ -112,6 +114,7 @@ impl OpenWorld {
             incarnation,
             record: RwLock::new(Arc::new(record)),
             high_water: HighWater(AtomicU64::new(high_water.millis())),
+            known_clusters: Arc::default(),
             readers: Readers::new(path.clone()),
             writer: Writer::new(path, base.durability, high_water),
             leases: Leases::default(),
@@ -142,6 +145,11 @@ impl OpenWorld {
 
     pub(crate) fn incarnation(&self) -> Incarnation {
         self.incarnation
+    }
+
+    /// Its clusters that were read.
+    pub(crate) fn known_clusters(&self) -> &Arc<Known> {
+        &self.known_clusters
     }
 
     /// Who works on its fleet operations.

@@ -130,14 +130,19 @@ async fn a_world_of_the_first_format_is_upgraded() {
     make_cluster(&ports(&store).await, 1).await;
     store.close().await;
     let file = directory.path().join("worlds").join(format!("{}.db", new_world(1).incarnation));
+    let newer = directory.path().join("newer");
+    std::fs::rename(&file, &newer).unwrap();
     let db = rusqlite::Connection::open(&file).unwrap();
-    db.execute_batch("DROP INDEX events_created; DROP TABLE gone_clusters; PRAGMA user_version = 1").unwrap();
-    db.execute_batch("DROP TABLE operations; DROP TABLE operation_results; DROP TABLE operation_refusals").unwrap();
+    db.execute_batch(include_str!("../src/schema/world_1.sql")).unwrap();
+    db.execute("ATTACH ? AS newer", [newer.to_str().unwrap()]).unwrap();
     db.execute_batch(
-        "DROP TABLE counts; ALTER TABLE machines DROP COLUMN attempt; ALTER TABLE machines DROP COLUMN faults; \
-        ALTER TABLE machines DROP COLUMN scheduled; DROP TABLE fault_matches; DROP TABLE fault_requests",
+        "INSERT INTO world SELECT * FROM newer.world; INSERT INTO high_water SELECT * FROM newer.high_water; \
+        INSERT INTO clusters SELECT * FROM newer.clusters; INSERT INTO cluster_ids SELECT * FROM newer.cluster_ids",
     )
     .unwrap();
+    let application_id: i64 = db.query_row("PRAGMA newer.application_id", [], |row| row.get(0)).unwrap();
+    db.pragma_update(None, "application_id", application_id).unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
     drop(db);
     let store = open(directory.path()).unwrap();
     let world = ports(&store).await;

@@ -1,0 +1,108 @@
+//! The clusters of a world that were read before, so that a machine is read without its cluster's row.
+//!
+//! A machine and its cluster are to be of one moment. So what was read counts only where no cluster changed from before the
+//! machine was read until after; each change is told from before its commit until after.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use cloudm_domain::{Cluster, ClusterId};
+use parking_lot::RwLock;
+
+/// The clusters of one world, of which there are a thousand at most.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    under_way: AtomicUsize,
+    changes: AtomicU64,
+    clusters: RwLock<Clusters>,
+}
+
+/// Clusters that were read after so many changes.
+#[derive(Debug, Default)]
+struct Clusters {
+    changes: u64,
+    found: HashMap<ClusterId, Arc<Cluster>>,
+}
+
+impl Known {
+    /// The number of changes, where none is under way. Where it is the same later, there was none in between.
+    pub(crate) fn still(&self) -> Option<u64> {
+        let changes = self.changes.load(Ordering::SeqCst);
+        (self.under_way.load(Ordering::SeqCst) == 0).then_some(changes)
+    }
+
+    /// The cluster as it was after so many changes, where it was read then.
+    pub(crate) fn get(&self, changes: u64, id: ClusterId) -> Option<Arc<Cluster>> {
+        let clusters = self.clusters.read();
+        if clusters.changes == changes { clusters.found.get(&id).cloned() } else { None }
+    }
+
+    /// Keeps a cluster that was read after so many changes, with none until now.
+    pub(crate) fn put(&self, changes: u64, cluster: Arc<Cluster>) {
+        let mut clusters = self.clusters.write();
+        if clusters.changes < changes {
+            *clusters = Clusters { changes, found: HashMap::new() };
+        }
+        if clusters.changes == changes {
+            clusters.found.insert(cluster.id, cluster);
+        }
+    }
+
+    /// Tells of a change that is under way for as long as this lives: from before its commit until after.
+    pub(crate) fn change(self: &Arc<Self>) -> Changing {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        Changing(self.clone())
+    }
+}
+
+/// A change of clusters that is under way.
+#[derive(Debug)]
+pub(crate) struct Changing(Arc<Known>);
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        self.0.changes.fetch_add(1, Ordering::SeqCst);
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cloudm_domain::Instant;
+
+    use super::*;
+
+    fn cluster(name: &str) -> Arc<Cluster> {
+        let id = ClusterId::from_bytes([1; 12]);
+        Arc::new(Cluster::create(id, name.parse().unwrap(), "A".parse().unwrap(), Instant::DEFAULT_START))
+    }
+
+    #[test]
+    fn what_was_read_before_a_change_is_not_known_after_it() {
+        let known = Arc::new(Known::default());
+        let before = known.still().unwrap();
+        known.put(before, cluster("a"));
+        assert_eq!(known.get(before, cluster("a").id), Some(cluster("a")));
+        let change = known.change();
+        assert_eq!(known.still(), None, "it may be committed or not");
+        drop(change);
+        let after = known.still().unwrap();
+        assert!(after != before && known.get(after, cluster("a").id).is_none());
+        known.put(after, cluster("b"));
+        // Whoever is late keeps nothing.
+        known.put(before, cluster("a"));
+        assert_eq!(known.get(after, cluster("a").id), Some(cluster("b")));
+    }
+
+    #[test]
+    fn it_is_still_once_all_changes_have_ended() {
+        let known = Arc::new(Known::default());
+        let changes = [known.change(), known.change()];
+        for change in changes {
+            assert_eq!(known.still(), None);
+            drop(change);
+        }
+        assert_eq!(known.still(), Some(2));
+    }
+}
