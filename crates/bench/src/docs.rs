@@ -62,7 +62,8 @@ fn method(run: &Run) -> String {
         "## Method\n\n\
          - What is compared is measured in turn, {rounds} rounds of {seconds} s each (on MongoDB of twice that); a figure is the median of its rounds, with \
          the least and the greatest. A ratio is made within each round.\n\
-         - {pinned}; both on the loopback. Each connection has one request under way.\n\
+         - {pinned}; both on the loopback. Each connection has one request under way. The server's log is at `warn`: at `info` it writes a line a \
+         request, which makes a get a third dearer.\n\
          - The bare handler is actix-web with one worker that serializes the same body with serde_json. The raw loop is the \
          store used without a server: rusqlite with the same indexes and settings on a table that has a column for each field of a \
          machine, where writes share a commit by 64; \

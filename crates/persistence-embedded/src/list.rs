@@ -31,6 +31,9 @@ use crate::error::DbError;
 use crate::stream::{Range, Source, Stream};
 use crate::{clusters, events, sql};
 
+/// What room is made for before it is known how much there is.
+pub(crate) const A_PAGE: usize = 128;
+
 /// Reads a page; `db` sees one moment.
 pub(crate) fn page(db: &Connection, world: Incarnation, query: &MachineQuery) -> Result<MachinePage, DbError> {
     let mut places = Places::default();
@@ -38,7 +41,7 @@ pub(crate) fn page(db: &Connection, world: Incarnation, query: &MachineQuery) ->
     let sources = sources(db, &query.selector, &mut places)?;
     let limit = query.limit.max(1);
     let mut merge = Merge::start(db, sources, query, limit)?;
-    let mut page = MachinePage { machines: Vec::new(), next: None };
+    let mut page = MachinePage { machines: Vec::with_capacity(limit.min(A_PAGE)), next: None };
     let mut last = None;
     for examined in 0.. {
         // To look at it is enough to know that there is more.

@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use cloudm_domain::{
     Cause, ClusterId, Code, InProgress, Instant, Machine, MachineData, MachineId, MachineState, Protection, Reason,
-    Step, StepKind, Tags,
+    Step, StepKind, Tag, Tags,
 };
 use rusqlite::Row;
 use serde::de::DeserializeOwned;
@@ -24,8 +24,8 @@ pub(crate) struct Record<'a> {
     pub(crate) cluster_id: [u8; 12],
     pub(crate) name: &'a str,
     pub(crate) machine_type: &'a str,
-    /// JSON, as all that follows of more than one value; empty for none.
-    pub(crate) tags: &'a str,
+    #[serde(borrow)]
+    pub(crate) tags: Vec<&'a str>,
     pub(crate) protect_stop: bool,
     pub(crate) protect_terminate: bool,
     pub(crate) state: u8,
@@ -37,6 +37,7 @@ pub(crate) struct Record<'a> {
     pub(crate) deleted: bool,
     pub(crate) ordinal: u32,
     pub(crate) attempt: u32,
+    /// JSON, as what follows; empty for none.
     pub(crate) faults: &'a str,
     pub(crate) scheduled: &'a str,
     pub(crate) version: u64,
@@ -63,13 +64,13 @@ impl Record<'_> {
 
 /// Writes a machine, in place of what `into` holds.
 pub(crate) fn write(machine: &Machine, into: Vec<u8>) -> Result<Vec<u8>, DbError> {
-    let (tags, faults, scheduled) = (json(machine.tags.as_slice())?, json(&machine.faults)?, json(&machine.scheduled)?);
+    let (faults, scheduled) = (json(&machine.faults)?, json(&machine.scheduled)?);
     let record = Record {
         id: *machine.id.as_bytes(),
         cluster_id: *machine.cluster_id.as_bytes(),
         name: machine.name.as_str(),
         machine_type: machine.machine_type.as_str(),
-        tags: &tags,
+        tags: machine.tags.as_slice().iter().map(Tag::as_str).collect(),
         protect_stop: machine.protection.stop,
         protect_terminate: machine.protection.terminate,
         state: machine.state.number(),
@@ -99,7 +100,7 @@ fn json<T: Serialize>(some: &[T]) -> Result<String, DbError> {
     if some.is_empty() {
         return Ok(String::new());
     }
-    serde_json::to_string(some).map_err(|_| DbError::Misused("tags, faults and events are text"))
+    serde_json::to_string(some).map_err(|_| DbError::Misused("faults and events are text"))
 }
 
 /// Reads the machine from the first column.
@@ -111,8 +112,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Machine, DbError> {
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     machine_type: Option<Code>,
-    /// With the text that they are of.
-    tags: Option<(String, Tags)>,
+    tags: Tags,
 }
 
 impl Shared {
@@ -120,7 +120,7 @@ impl Shared {
     pub(crate) fn read(&mut self, row: &Row<'_>) -> Result<Machine, DbError> {
         let bytes = row.get_ref(0)?.as_blob().map_err(damaged)?;
         let record: Record<'_> = postcard::from_bytes(bytes).map_err(damaged)?;
-        let (machine_type, tags) = (self.machine_type(record.machine_type)?, self.tags(record.tags)?);
+        let (machine_type, tags) = (self.machine_type(record.machine_type)?, self.tags(&record.tags)?);
         Machine::try_from(data(&record, machine_type, tags)?).map_err(damaged)
     }
 
@@ -131,15 +131,12 @@ impl Shared {
         }
     }
 
-    fn tags(&mut self, text: &str) -> Result<Tags, DbError> {
-        if text.is_empty() {
-            return Ok(Tags::default());
+    fn tags(&mut self, texts: &[&str]) -> Result<Tags, DbError> {
+        if !self.tags.as_slice().iter().map(Tag::as_str).eq(texts.iter().copied()) {
+            let tags = texts.iter().map(|text| text.parse().map_err(damaged)).collect::<Result<_, _>>()?;
+            self.tags = Tags::new(tags).map_err(damaged)?;
         }
-        if let Some((_, tags)) = self.tags.as_ref().filter(|(known, _)| known == text) {
-            return Ok(tags.clone());
-        }
-        let tags: Tags = serde_json::from_str(text).map_err(damaged)?;
-        Ok(self.tags.insert((text.to_owned(), tags)).1.clone())
+        Ok(self.tags.clone())
     }
 }
 
@@ -277,7 +274,7 @@ pub(crate) mod tests {
         let ids = [[1; 12], [2; 12]].map(|id: [u8; 12]| [id, [9; 12]].concat());
         let plain = b"\x05web-1\x05small\x00\x00\x00\x03\xc8\x01\x00\x00\x00\x00\x01\x00\x00\x00\x01\x64\xac\x02";
         let rich = [
-            b"\x05web-2\x05small\x10[\"team:a\",\"web\"]\x01\x00\x0a\xc8\x01".as_slice(),
+            b"\x05web-2\x05small\x02\x06team:a\x03web\x01\x00\x0a\xc8\x01".as_slice(),
             b"\x01\x06\x01\x05\x05\x01\x05large\x01\xa0\x06\x01\x01\x05\x01\x03\x04",
             b"\x32[{\"fault\":\"040404040404040404040404\",\"matches\":2}]",
             b"\x69[{\"entry\":\"030303030303030303030303\",\"kind\":\"SPOT_TERMINATION\"",

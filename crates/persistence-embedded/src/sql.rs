@@ -221,8 +221,23 @@ mod tests {
                     let tables = if matches!(source, Source::Tag(_)) { 2 } else { 1 };
                     let searched = steps.iter().all(|step| step.starts_with("SEARCH"));
                     assert!(steps.len() == tables && searched, "{sql}: {steps:?}");
-                    // It begins after the key, and reads no machine before it.
-                    let beyond = if descending { "id)<(" } else { "id)>(" };
+                    // It begins after the key, and reads no machine before it. In a cluster a name is of one machine.
+                    let beyond = match (&source, key) {
+                        (Source::Cluster(_), OrderKey::Name) => {
+                            if descending {
+                                "name<?"
+                            } else {
+                                "name>?"
+                            }
+                        }
+                        _ => {
+                            if descending {
+                                "id)<("
+                            } else {
+                                "id)>("
+                            }
+                        }
+                    };
                     assert!(steps[0].contains(beyond), "{sql}: {steps:?}");
                 }
             }

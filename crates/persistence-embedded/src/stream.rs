@@ -8,6 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use crate::error::DbError;
+use crate::list::A_PAGE;
 use crate::pool::offer_core;
 use crate::record::{self, Shared};
 use crate::sql;
@@ -167,6 +168,7 @@ impl Stream {
         let mut statement = db.prepare_cached(&self.source.sql(self.range.order))?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut shared = Shared::default();
+        self.machines.reserve(self.chunk.min(A_PAGE));
         while let Some(row) = rows.next()? {
             self.machines.push_back(shared.read(row)?);
             offer_core(self.machines.len());

@@ -41,12 +41,13 @@ fn machine_record(row: &Context<'_>) -> Result<Vec<u8>, Box<dyn Error + Send + S
         Some(cause) => Some(Changing { cause, from: row.get(10)?, to: row.get(11)?, machine_type: text_or_none(12)? }),
         None => None,
     };
+    let tags: Vec<String> = text_or_none(4)?.map(serde_json::from_str).transpose()?.unwrap_or_default();
     let record = Record {
         id: id(0)?,
         cluster_id: id(1)?,
         name: text(2)?,
         machine_type: text(3)?,
-        tags: text_or_none(4)?.unwrap_or_default(),
+        tags: tags.iter().map(String::as_str).collect(),
         protect_stop: row.get(5)?,
         protect_terminate: row.get(6)?,
         state: row.get(7)?,

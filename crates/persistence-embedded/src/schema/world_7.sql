@@ -1,4 +1,5 @@
--- A machine is one record, beside the columns by which it is searched.
+-- A machine is one record, beside the columns by which it is searched. Rows are in the order in which they were made: a page of machines,
+-- or a batch of fleet work, finds them side by side, and the upper pages of the table hold numbers instead of rows.
 
 ALTER TABLE machines RENAME TO machines_6;
 DROP INDEX machines_created;
@@ -12,7 +13,8 @@ DROP INDEX machines_state_name;
 DROP INDEX machines_due;
 
 CREATE TABLE machines (
-    id           BLOB PRIMARY KEY,
+    number       INTEGER PRIMARY KEY,
+    id           BLOB NOT NULL UNIQUE,
     cluster_id   BLOB NOT NULL,
     name         TEXT NOT NULL,
     machine_type TEXT NOT NULL,
@@ -25,7 +27,7 @@ CREATE TABLE machines (
     live         INTEGER NOT NULL,
     version      INTEGER NOT NULL,
     record       BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 INSERT INTO machines (id, cluster_id, name, machine_type, state, created_at, next_at, live, version, record)
     SELECT id, cluster_id, name, machine_type, state, created_at, next_at, live, version,
