@@ -1,4 +1,4 @@
-//! The clusters of a world that were read before, so that a machine is read without its cluster's row.
+//! The clusters of a world that were read before, so that a machine is read, or made, without its cluster's row.
 //!
 //! A machine and its cluster are to be of one moment. So what was read counts only where no cluster changed from before the
 //! machine was read until after; each change is told from before its commit until after.
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use cloudm_domain::{Cluster, ClusterId};
+use cloudm_domain::{Cluster, ClusterId, Name};
 use parking_lot::RwLock;
 
 /// The clusters of one world, of which there are a thousand at most.
@@ -23,6 +23,7 @@ pub(crate) struct Known {
 struct Clusters {
     changes: u64,
     found: HashMap<ClusterId, Arc<Cluster>>,
+    ids: HashMap<Name, ClusterId>,
 }
 
 impl Known {
@@ -38,15 +39,43 @@ impl Known {
         if clusters.changes == changes { clusters.found.get(&id).cloned() } else { None }
     }
 
+    /// The cluster of this name as it was after so many changes, where it was read then.
+    pub(crate) fn find(&self, changes: u64, name: &Name) -> Option<Arc<Cluster>> {
+        let clusters = self.clusters.read();
+        if clusters.changes == changes {
+            clusters.ids.get(name).and_then(|id| clusters.found.get(id)).cloned()
+        } else {
+            None
+        }
+    }
+
     /// Keeps a cluster that was read after so many changes, with none until now.
     pub(crate) fn put(&self, changes: u64, cluster: Arc<Cluster>) {
         let mut clusters = self.clusters.write();
         if clusters.changes < changes {
-            *clusters = Clusters { changes, found: HashMap::new() };
+            *clusters = Clusters { changes, ..Clusters::default() };
         }
         if clusters.changes == changes {
+            clusters.ids.insert(cluster.name.clone(), cluster.id);
             clusters.found.insert(cluster.id, cluster);
         }
+    }
+
+    /// The cluster that `look` finds among those that are known, or else `read` reads.
+    pub(crate) fn look_or_read<E>(
+        &self,
+        look: impl FnOnce(&Self, u64) -> Option<Arc<Cluster>>,
+        read: impl FnOnce() -> Result<Option<Arc<Cluster>>, E>,
+    ) -> Result<Option<Arc<Cluster>>, E> {
+        let Some(changes) = self.still() else { return read() };
+        if let Some(cluster) = look(self, changes) {
+            return Ok(Some(cluster));
+        }
+        let found = read()?;
+        if self.still() == Some(changes) {
+            found.iter().for_each(|cluster| self.put(changes, cluster.clone()));
+        }
+        Ok(found)
     }
 
     /// Tells of a change that is under way for as long as this lives: from before its commit until after.
@@ -84,15 +113,32 @@ mod tests {
         let before = known.still().unwrap();
         known.put(before, cluster("a"));
         assert_eq!(known.get(before, cluster("a").id), Some(cluster("a")));
+        assert_eq!(known.find(before, &cluster("a").name), Some(cluster("a")));
         let change = known.change();
         assert_eq!(known.still(), None, "it may be committed or not");
         drop(change);
         let after = known.still().unwrap();
         assert!(after != before && known.get(after, cluster("a").id).is_none());
+        assert!(known.find(after, &cluster("a").name).is_none());
         known.put(after, cluster("b"));
         // Whoever is late keeps nothing.
         known.put(before, cluster("a"));
         assert_eq!(known.get(after, cluster("a").id), Some(cluster("b")));
+    }
+
+    #[test]
+    fn a_cluster_is_read_once_while_none_changes() {
+        let known = Arc::new(Known::default());
+        let look = |read: Option<Arc<Cluster>>| {
+            known.look_or_read(|known, changes| known.find(changes, &cluster("a").name), || Ok::<_, ()>(read))
+        };
+        assert_eq!(look(None), Ok(None), "that there is none is not kept");
+        assert_eq!(look(Some(cluster("a"))), Ok(Some(cluster("a"))));
+        assert_eq!(look(None), Ok(Some(cluster("a"))));
+        let change = known.change();
+        assert_eq!(look(None), Ok(None));
+        drop(change);
+        assert_eq!(look(None), Ok(None));
     }
 
     #[test]

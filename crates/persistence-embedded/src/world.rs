@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use cloudm_application::ports::{
     ForkedWorld, Parts, StoreError, WallClock, World, WorldCommit, WorldCommitError, WorldPorts, WorldStore, WorldView,
 };
-use cloudm_domain::{Incarnation, Instant};
+use cloudm_domain::{Cluster, Incarnation, Instant};
 use parking_lot::RwLock;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::watch;
@@ -194,6 +194,16 @@ impl OpenWorld {
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, StoreError> {
         self.touch()?;
         self.readers.read(read).map_err(|error| self.told(error.into()))
+    }
+
+    /// Looks for a cluster among those that are known, or else reads it here and now.
+    pub(crate) fn look(
+        &self,
+        look: impl FnOnce(&Known, u64) -> Option<Arc<Cluster>>,
+        read: impl FnOnce(&Connection) -> Result<Option<Arc<Cluster>>, DbError>,
+    ) -> Result<Option<Arc<Cluster>>, StoreError> {
+        self.touch()?;
+        self.known_clusters.look_or_read(look, || self.read(read))
     }
 
     /// Reads on a thread that may be held up.
