@@ -85,6 +85,7 @@ pub struct HttpApi {
 impl HttpApi {
     /// An API of these worlds, which are in `store`. Request ids come from `entropy`.
     pub fn new(worlds: Arc<Worlds>, store: Arc<dyn Store>, entropy: Arc<dyn Entropy>) -> Self {
+        let openapi = openapi();
         Self {
             worlds,
             store,
@@ -94,8 +95,8 @@ impl HttpApi {
             streams: Streams::default(),
             snapshots: Snapshots::default(),
             transfers: Transfers::default(),
-            methods: Arc::new(Methods::of(&openapi())),
-            openapi_json: openapi_json().into(),
+            methods: Arc::new(Methods::of(&openapi)),
+            openapi_json: in_text(&openapi).into(),
         }
     }
 
@@ -247,7 +248,11 @@ fn openapi() -> utoipa::openapi::OpenApi {
 
 /// The API's description, OpenAPI 3.1, as `docs/openapi.json` holds it: indented, with a newline at its end.
 pub fn openapi_json() -> String {
-    let mut json = serde_json::to_string_pretty(&openapi()).unwrap_or_default();
+    in_text(&openapi())
+}
+
+fn in_text(openapi: &utoipa::openapi::OpenApi) -> String {
+    let mut json = serde_json::to_string_pretty(openapi).unwrap_or_default();
     json.push('\n');
     json
 }
