@@ -22,11 +22,11 @@ pub(crate) struct Clusters(pub(crate) Arc<OpenWorld>);
 #[async_trait]
 impl ClusterStore for Clusters {
     async fn get(&self, id: ClusterId) -> Result<Option<Arc<Cluster>>, StoreError> {
-        self.0.look(|known, changes| known.get(changes, id), |db| get(db, id))
+        self.0.look(|known| known.get(id), |db| get(db, id))
     }
 
     async fn find(&self, name: &Name) -> Result<Option<Arc<Cluster>>, StoreError> {
-        self.0.look(|known, changes| known.find(changes, name), |db| find(db, name))
+        self.0.look(|known| known.find(name), |db| find(db, name))
     }
 
     async fn gone(&self, id: ClusterId) -> Result<Option<GoneCluster>, StoreError> {

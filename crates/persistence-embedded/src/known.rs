@@ -20,10 +20,20 @@ pub(crate) struct Known {
 
 /// Clusters that were read after so many changes.
 #[derive(Debug, Default)]
-struct Clusters {
+pub(crate) struct Clusters {
     changes: u64,
     found: HashMap<ClusterId, Arc<Cluster>>,
     ids: HashMap<Name, ClusterId>,
+}
+
+impl Clusters {
+    pub(crate) fn get(&self, id: ClusterId) -> Option<Arc<Cluster>> {
+        self.found.get(&id).cloned()
+    }
+
+    pub(crate) fn find(&self, name: &Name) -> Option<Arc<Cluster>> {
+        self.ids.get(name).and_then(|id| self.get(*id))
+    }
 }
 
 impl Known {
@@ -33,24 +43,14 @@ impl Known {
         (self.under_way.load(Ordering::SeqCst) == 0).then_some(changes)
     }
 
-    /// The cluster as it was after so many changes, where it was read then.
-    pub(crate) fn get(&self, changes: u64, id: ClusterId) -> Option<Arc<Cluster>> {
+    /// What `look` finds among the clusters that were read after so many changes.
+    fn at(&self, changes: u64, look: impl FnOnce(&Clusters) -> Option<Arc<Cluster>>) -> Option<Arc<Cluster>> {
         let clusters = self.clusters.read();
-        if clusters.changes == changes { clusters.found.get(&id).cloned() } else { None }
-    }
-
-    /// The cluster of this name as it was after so many changes, where it was read then.
-    pub(crate) fn find(&self, changes: u64, name: &Name) -> Option<Arc<Cluster>> {
-        let clusters = self.clusters.read();
-        if clusters.changes == changes {
-            clusters.ids.get(name).and_then(|id| clusters.found.get(id)).cloned()
-        } else {
-            None
-        }
+        if clusters.changes == changes { look(&clusters) } else { None }
     }
 
     /// Keeps a cluster that was read after so many changes, with none until now.
-    pub(crate) fn put(&self, changes: u64, cluster: Arc<Cluster>) {
+    fn put(&self, changes: u64, cluster: Arc<Cluster>) {
         let mut clusters = self.clusters.write();
         if clusters.changes < changes {
             *clusters = Clusters { changes, ..Clusters::default() };
@@ -64,11 +64,11 @@ impl Known {
     /// The cluster that `look` finds among those that are known, or else `read` reads.
     pub(crate) fn look_or_read<E>(
         &self,
-        look: impl FnOnce(&Self, u64) -> Option<Arc<Cluster>>,
+        look: impl FnOnce(&Clusters) -> Option<Arc<Cluster>>,
         read: impl FnOnce() -> Result<Option<Arc<Cluster>>, E>,
     ) -> Result<Option<Arc<Cluster>>, E> {
         let Some(changes) = self.still() else { return read() };
-        if let Some(cluster) = look(self, changes) {
+        if let Some(cluster) = self.at(changes, look) {
             return Ok(Some(cluster));
         }
         let found = read()?;
@@ -112,25 +112,25 @@ mod tests {
         let known = Arc::new(Known::default());
         let before = known.still().unwrap();
         known.put(before, cluster("a"));
-        assert_eq!(known.get(before, cluster("a").id), Some(cluster("a")));
-        assert_eq!(known.find(before, &cluster("a").name), Some(cluster("a")));
+        assert_eq!(known.at(before, |known| known.get(cluster("a").id)), Some(cluster("a")));
+        assert_eq!(known.at(before, |known| known.find(&cluster("a").name)), Some(cluster("a")));
         let change = known.change();
         assert_eq!(known.still(), None, "it may be committed or not");
         drop(change);
         let after = known.still().unwrap();
-        assert!(after != before && known.get(after, cluster("a").id).is_none());
-        assert!(known.find(after, &cluster("a").name).is_none());
+        assert!(after != before && known.at(after, |known| known.get(cluster("a").id)).is_none());
+        assert!(known.at(after, |known| known.find(&cluster("a").name)).is_none());
         known.put(after, cluster("b"));
         // Whoever is late keeps nothing.
         known.put(before, cluster("a"));
-        assert_eq!(known.get(after, cluster("a").id), Some(cluster("b")));
+        assert_eq!(known.at(after, |known| known.get(cluster("a").id)), Some(cluster("b")));
     }
 
     #[test]
     fn a_cluster_is_read_once_while_none_changes() {
         let known = Arc::new(Known::default());
         let look = |read: Option<Arc<Cluster>>| {
-            known.look_or_read(|known, changes| known.find(changes, &cluster("a").name), || Ok::<_, ()>(read))
+            known.look_or_read(|known| known.find(&cluster("a").name), || Ok::<_, ()>(read))
         };
         assert_eq!(look(None), Ok(None), "that there is none is not kept");
         assert_eq!(look(Some(cluster("a"))), Ok(Some(cluster("a"))));

@@ -75,11 +75,10 @@ impl MachineStore for Machines {
 fn placed(db: &Connection, known: &Known, id: MachineId) -> Result<Option<PlacedMachine>, DbError> {
     if let Some(changes) = known.still() {
         let Some(machine) = get(db, id)? else { return Ok(None) };
-        let cluster = known.get(changes, machine.cluster_id);
-        let found = if cluster.is_none() { clusters::get(db, machine.cluster_id)? } else { None };
+        let id = machine.cluster_id;
+        let cluster = known.look_or_read(|known| known.get(id), || clusters::get(db, id))?;
         if known.still() == Some(changes) {
-            found.iter().for_each(|cluster| known.put(changes, cluster.clone()));
-            return Ok(cluster.or(found).map(|cluster| PlacedMachine { machine, cluster }));
+            return Ok(cluster.map(|cluster| PlacedMachine { machine, cluster }));
         }
     }
     // A cluster changes meanwhile: both are read at one moment.

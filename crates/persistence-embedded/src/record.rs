@@ -1,7 +1,7 @@
 //! A machine as one record: all that is known of it, in the bytes that its row holds beside what it is searched by.
 //!
 //! To read one value that is nested in another is cheaper than to ask SQLite for a column: a page of a hundred machines with
-//! a column for each of 24 fields took twice as long.
+//! a column for each of 24 fields took two fifths more instructions.
 
 use std::fmt::Display;
 
@@ -54,16 +54,8 @@ pub(crate) struct Changing<'a> {
     pub(crate) machine_type: Option<&'a str>,
 }
 
-impl Record<'_> {
-    /// The bytes, in place of what `into` holds.
-    pub(crate) fn write(&self, mut into: Vec<u8>) -> Result<Vec<u8>, DbError> {
-        into.clear();
-        postcard::to_extend(self, into).map_err(|_| DbError::Misused("a machine cannot be written"))
-    }
-}
-
 /// Writes a machine, in place of what `into` holds.
-pub(crate) fn write(machine: &Machine, into: Vec<u8>) -> Result<Vec<u8>, DbError> {
+pub(crate) fn write(machine: &Machine, mut into: Vec<u8>) -> Result<Vec<u8>, DbError> {
     let (faults, scheduled) = (json(&machine.faults)?, json(&machine.scheduled)?);
     let record = Record {
         id: *machine.id.as_bytes(),
@@ -87,7 +79,8 @@ pub(crate) fn write(machine: &Machine, into: Vec<u8>) -> Result<Vec<u8>, DbError
         created_at: machine.created_at.millis(),
         updated_at: machine.updated_at.millis(),
     };
-    record.write(into)
+    into.clear();
+    postcard::to_extend(&record, into).map_err(|_| DbError::Misused("a machine cannot be written"))
 }
 
 fn changing(change: &InProgress) -> Changing<'_> {

@@ -222,21 +222,12 @@ mod tests {
                     let searched = steps.iter().all(|step| step.starts_with("SEARCH"));
                     assert!(steps.len() == tables && searched, "{sql}: {steps:?}");
                     // It begins after the key, and reads no machine before it. In a cluster a name is of one machine.
-                    let beyond = match (&source, key) {
-                        (Source::Cluster(_), OrderKey::Name) => {
-                            if descending {
-                                "name<?"
-                            } else {
-                                "name>?"
-                            }
-                        }
-                        _ => {
-                            if descending {
-                                "id)<("
-                            } else {
-                                "id)>("
-                            }
-                        }
+                    let one_a_name = matches!((&source, key), (Source::Cluster(_), OrderKey::Name));
+                    let beyond = match (one_a_name, descending) {
+                        (false, false) => "id)>(",
+                        (false, true) => "id)<(",
+                        (true, false) => "name>?",
+                        (true, true) => "name<?",
                     };
                     assert!(steps[0].contains(beyond), "{sql}: {steps:?}");
                 }

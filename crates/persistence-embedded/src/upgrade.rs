@@ -2,7 +2,6 @@
 
 use std::error::Error;
 
-use cloudm_application::ports::StoreError;
 use cloudm_domain::{ScheduledEvent, Step};
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
@@ -64,12 +63,12 @@ fn machine_record(row: &Context<'_>) -> Result<Vec<u8>, Box<dyn Error + Send + S
         created_at: millis(19)?,
         updated_at: millis(20)?,
     };
-    record.write(Vec::new()).map_err(|error| StoreError::from(error).into())
+    Ok(postcard::to_stdvec(&record)?)
 }
 
 #[cfg(test)]
 mod tests {
-    use cloudm_domain::Machine;
+    use cloudm_domain::{Machine, MachineData, MachineId, StepKind};
     use rusqlite::params;
 
     use super::*;
@@ -104,10 +103,10 @@ mod tests {
         let db = file::create(&path, old, Durability::None).unwrap();
         db.execute(sql::CLUSTER_INSERT, ([9_u8; 12], "web", "A", 1, 0, 0)).unwrap();
         let [plain, rich] = plain_and_rich();
-        let mut with_a_step = cloudm_domain::MachineData::from(plain.clone());
-        with_a_step.id = cloudm_domain::MachineId::from_bytes([3; 12]);
+        let mut with_a_step = MachineData::from(plain.clone());
+        with_a_step.id = MachineId::from_bytes([3; 12]);
         with_a_step.name = "web-3".parse().unwrap();
-        with_a_step.next = rich.next.map(|step| Step { kind: cloudm_domain::StepKind::Fail, ..step });
+        with_a_step.next = rich.next.map(|step| Step { kind: StepKind::Fail, ..step });
         let with_a_step = Machine::try_from(with_a_step).unwrap();
         insert(
             &db,

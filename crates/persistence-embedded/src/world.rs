@@ -22,7 +22,7 @@ use crate::events::Events;
 use crate::faults::Faults;
 use crate::file::{self, Durability};
 use crate::group::Group;
-use crate::known::Known;
+use crate::known::{self, Known};
 use crate::leases::Leases;
 use crate::machines::Machines;
 use crate::operations::Operations;
@@ -199,7 +199,7 @@ impl OpenWorld {
     /// Looks for a cluster among those that are known, or else reads it here and now.
     pub(crate) fn look(
         &self,
-        look: impl FnOnce(&Known, u64) -> Option<Arc<Cluster>>,
+        look: impl FnOnce(&known::Clusters) -> Option<Arc<Cluster>>,
         read: impl FnOnce(&Connection) -> Result<Option<Arc<Cluster>>, DbError>,
     ) -> Result<Option<Arc<Cluster>>, StoreError> {
         self.touch()?;

@@ -59,7 +59,7 @@ fn install() -> Result<()> {
         "there is no mongod on the PATH, and to build a server in its place cmake is missing: install one of them, for \
          example by `apt-get install cmake` or `pip install cmake`"
     );
-    say("no mongod on the PATH: a server in its place is built once, in about five minutes");
+    say("no mongod on the PATH: a server in its place is built once, in about four minutes");
     let tools = tools();
     let build = format!("CARGO_TARGET_DIR={}", tools.join("build").display());
     let install = ["cargo", "install", "--quiet", "--ignore-rust-version", secantus::PACKAGE];
