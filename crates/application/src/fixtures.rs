@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use cloudm_domain::{
     Capacity, Cause, Cluster, ClusterId, Effect, FaultOn, FaultRefusal, FaultRule, FleetProgress, FleetState,
     Incarnation, Instant, Machine, MachineId, NewMachine, OperationId, Outcome, Pool, Preset, Protection, Rate, Rules,
@@ -12,9 +13,9 @@ use crate::idempotency::Answers;
 use crate::machines::MachineCommands;
 use crate::operations::Fleet;
 use crate::ports::{
-    Accepted, Cursor, FleetOperation, FleetWork, MachineStore, MockAnswerStore, MockClusterStore, MockFaultStore,
-    MockMachineStore, MockOperationStore, MockWorldStore, NewWorld, PlacedMachine, Position, Runner, World, WorldStore,
-    WorldView,
+    Accepted, Cursor, FleetOperation, FleetWork, MachinePage, MachineQuery, MachineStore, MachineWalk, MockAnswerStore,
+    MockClusterStore, MockFaultStore, MockMachineStore, MockOperationStore, MockWorldStore, NewWorld, PlacedMachine,
+    Position, Runner, StoreError, World, WorldStore, WorldView,
 };
 use crate::settler::Settler;
 use crate::stripes::Stripes;
@@ -119,6 +120,28 @@ pub(crate) fn created(preset: Preset, name: &str) -> Outcome {
 /// Such a machine with its cluster.
 pub(crate) fn placed(preset: Preset, name: &str) -> PlacedMachine {
     PlacedMachine { machine: created(preset, name).machine, cluster: Arc::new(cluster()) }
+}
+
+/// The walk of a port whose pages are these.
+pub(crate) fn walking<F>(pages: F) -> impl Fn(MachineQuery) -> Box<dyn MachineWalk> + Send
+where
+    F: Fn(&MachineQuery) -> MachinePage + Clone + Send + 'static,
+{
+    move |query| Box::new(Walking { pages: pages.clone(), query })
+}
+
+struct Walking<F> {
+    pages: F,
+    query: MachineQuery,
+}
+
+#[async_trait]
+impl<F: Fn(&MachineQuery) -> MachinePage + Send> MachineWalk for Walking<F> {
+    async fn next(&mut self) -> Result<MachinePage, StoreError> {
+        let page = (self.pages)(&self.query);
+        self.query.after = page.next.clone();
+        Ok(page)
+    }
 }
 
 /// Commands over these ports, without kept answers.

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use cloudm_testing_mongo::secantus;
 
-use crate::bench::{STAND_IN_FLEET, STAND_IN_MACHINES};
+use crate::bench::STAND_IN_MACHINES;
 use crate::report::sections;
 use crate::sample::Run;
 use crate::tell;
@@ -80,9 +80,8 @@ fn stand_in(name: &str) -> String {
         return String::new();
     }
     format!(
-        " It is a server of the same protocol, which reads all that an index range holds whatever the limit, so that what a walk \
-         takes grows with the square of the fleet: at most {STAND_IN_MACHINES} machines are under the hot paths there, and \
-         {STAND_IN_FLEET} in fleet work."
+        " It is a server of the same protocol, which reads all that an index range holds whatever the limit, so that what a page \
+         takes grows with the fleet: at most {STAND_IN_MACHINES} machines are measured there."
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloudm_application::ports::{ClusterWrite, MachinePage, MachineQuery, PlacedMachine, SortKey};
+use cloudm_application::ports::{ClusterWrite, MachinePage, MachineQuery, MachineStore, PlacedMachine, SortKey};
 use cloudm_domain::{Cluster, Command, Machine, Order, Selector, SelectorField};
 
 use crate::Scene;
@@ -139,7 +139,7 @@ pub(crate) fn selectors() -> Vec<Selector> {
     fields.iter().map(|fields| selector(fields)).collect()
 }
 
-/// All pages of a walk, each of at most `limit` machines.
+/// All pages, each of at most `limit` machines: the same one by one as in a walk.
 pub(crate) async fn walk(scene: &Scene<'_>, selector: &Selector, order: Order, limit: usize) -> Vec<MachinePage> {
     let mut pages = Vec::new();
     let mut after = None;
@@ -150,6 +150,25 @@ pub(crate) async fn walk(scene: &Scene<'_>, selector: &Selector, order: Order, l
         after = page.next.clone();
         pages.push(page);
         if after.is_none() {
+            break;
+        }
+    }
+    let query = MachineQuery { selector: selector.clone(), order, after: None, made_by: None, limit };
+    let machines = |pages: &[MachinePage]| pages.iter().flat_map(|page| page.machines.clone()).collect::<Vec<_>>();
+    assert_eq!(machines(&through(&*scene.ports.machines, query).await), machines(&pages), "{selector:?} by {order}");
+    pages
+}
+
+/// All pages of a store's walk.
+pub(crate) async fn through(machines: &dyn MachineStore, query: MachineQuery) -> Vec<MachinePage> {
+    let limit = query.limit;
+    let (mut walk, mut pages) = (machines.walk(query), Vec::new());
+    loop {
+        let page = walk.next().await.unwrap();
+        assert!(page.machines.len() <= limit && pages.len() < 20_000, "a page is short, and the walk ends");
+        let ends = page.next.is_none();
+        pages.push(page);
+        if ends {
             return pages;
         }
     }

@@ -243,6 +243,7 @@ macro_rules! contract_suite {
             names_are_ordered_by_their_bytes,
             a_page_is_no_longer_than_its_limit,
             there_is_no_page_after_the_last,
+            a_list_meets_each_lasting_machine_once,
             a_walk_meets_each_lasting_machine_once,
             a_walk_goes_on_after_a_machine_that_is_gone,
             a_page_shows_one_moment,

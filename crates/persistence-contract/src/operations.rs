@@ -15,7 +15,7 @@ use cloudm_domain::{
 use crate::builders::{
     FOREVER, START, after, answer, create, decided, draft, draft_at, ending, events, lease, new_world, operation, query,
 };
-use crate::fleet::{selector, selectors};
+use crate::fleet::{selector, selectors, through};
 use crate::race::{race, winners};
 use crate::{Fixture, Scene, assert_refused};
 
@@ -186,9 +186,13 @@ async fn made_by(machines: &dyn MachineStore, selector: &Selector, by: &Accepted
         names.extend(page.machines.iter().map(|one| one.machine.name.to_string()));
         next = page.next;
         if next.is_none() {
-            return names;
+            break;
         }
     }
+    let walk = through(machines, MachineQuery { made_by: Some(by.clone()), ..query(selector, None, limit) }).await;
+    let met = walk.iter().flat_map(|page| &page.machines).map(|one| one.machine.name.as_str());
+    assert!(met.eq(names.iter().map(String::as_str)), "a walk meets the same");
+    names
 }
 
 pub async fn what_was_made_by_an_acceptance_is_told_apart(fixture: &dyn Fixture) {

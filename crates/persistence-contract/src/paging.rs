@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use cloudm_application::ports::{MachineQuery, MachineStore, SortKey};
+use async_trait::async_trait;
+use cloudm_application::ports::{MachinePage, MachineQuery, MachineStore, MachineWalk, SortKey, StoreError};
 use cloudm_domain::{Command, Machine, MachineId, MachineState, Order, OrderKey, Rules, Selector, SelectorField};
 
 use crate::builders::{after, asked, cluster_in, create, draft, draft_at, named, orders, query, update};
@@ -116,19 +117,41 @@ async fn disturb(scene: &Scene<'_>, fleet: &mut Fleet, round: usize) {
     }
 }
 
+/// The pages of a list, each asked for by itself.
+struct Pages(Arc<dyn MachineStore>, MachineQuery);
+
+#[async_trait]
+impl MachineWalk for Pages {
+    async fn next(&mut self) -> Result<MachinePage, StoreError> {
+        let page = self.0.list(&self.1).await?;
+        self.1.after.clone_from(&page.next);
+        Ok(page)
+    }
+}
+
+pub async fn a_list_meets_each_lasting_machine_once(fixture: &dyn Fixture) {
+    meets_each_once(fixture, |machines, query| Box::new(Pages(machines, query))).await;
+}
+
 pub async fn a_walk_meets_each_lasting_machine_once(fixture: &dyn Fixture) {
+    meets_each_once(fixture, |machines, query| machines.walk(query)).await;
+}
+
+async fn meets_each_once(
+    fixture: &dyn Fixture,
+    walk: impl Fn(Arc<dyn MachineStore>, MachineQuery) -> Box<dyn MachineWalk>,
+) {
     let scene = Scene::open(fixture).await;
     let mut fleet = Fleet::make(&scene).await;
     let (all, mut round) = (Selector::default(), 0);
     for order in orders() {
         let mut met = Vec::new();
-        let mut next = None;
+        let query = MachineQuery { selector: all.clone(), order, after: None, made_by: None, limit: 7 };
+        let mut walk = walk(scene.ports.machines.clone(), query);
         loop {
-            let query = MachineQuery { selector: all.clone(), order, after: next, made_by: None, limit: 7 };
-            let page = scene.ports.machines.list(&query).await.unwrap();
+            let page = walk.next().await.unwrap();
             met.extend(page.machines.iter().map(|one| SortKey::of(&one.machine, order.key)));
-            next = page.next;
-            if next.is_none() {
+            if page.next.is_none() {
                 break;
             }
             if round < 20 {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
-    Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, StoreError,
+    Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWalk, MachineWrite,
+    PlacedMachine, StoreError,
 };
 use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name, PoolSizes};
 use rusqlite::{Connection, Params, params};
@@ -20,6 +21,21 @@ use crate::{answers, bulk, clusters, counts, events, list, record, sql};
 
 /// The machines of one world.
 pub(crate) struct Machines(pub(crate) Arc<OpenWorld>);
+
+/// Finds each page by its key, which takes no longer than to go on from an open place.
+struct Walk {
+    machines: Machines,
+    query: MachineQuery,
+}
+
+#[async_trait]
+impl MachineWalk for Walk {
+    async fn next(&mut self) -> Result<MachinePage, StoreError> {
+        let page = self.machines.list(&self.query).await?;
+        self.query.after.clone_from(&page.next);
+        Ok(page)
+    }
+}
 
 #[async_trait]
 impl MachineStore for Machines {
@@ -38,6 +54,10 @@ impl MachineStore for Machines {
     async fn list(&self, query: &MachineQuery) -> Result<MachinePage, StoreError> {
         let (query, incarnation) = (query.clone(), self.0.incarnation());
         self.0.read_on_thread(move |readers| readers.read_moment(|db| list::page(db, incarnation, &query))).await
+    }
+
+    fn walk(&self, query: MachineQuery) -> Box<dyn MachineWalk> {
+        Box::new(Walk { machines: Self(self.0.clone()), query })
     }
 
     async fn due(&self, until: Instant, limit: usize) -> Result<Vec<Machine>, StoreError> {

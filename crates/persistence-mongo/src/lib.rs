@@ -60,6 +60,7 @@ mod sweep;
 mod testing;
 mod together;
 mod transaction;
+mod walk;
 mod work;
 mod world;
 mod worlds;

@@ -33,14 +33,37 @@ impl Work for Listing {
 
     async fn run(&self, session: &mut ClientSession) -> Result<MachinePage, Refused> {
         let mut places = Places::default();
-        let limit = self.query.limit.max(1);
         let sources = self.sources(session, &mut places).await?;
-        let first = limit.saturating_add(1);
-        let mut streams: Vec<_> = sources.into_iter().map(|source| Stream::new(source, &self.query, first)).collect();
+        let streams = sources.into_iter().map(|source| Stream::new(source, &self.query, self.first()));
+        self.page(session, &mut streams.collect::<Vec<_>>(), places).await
+    }
+}
+
+impl Listing {
+    /// Streams that stay open from page to page.
+    pub(crate) async fn open(&self, session: &mut ClientSession) -> Result<Vec<Stream>, Refused> {
+        let sources = self.sources(session, &mut Places::default()).await?;
+        let open = |source| Stream::open(source, (&self.query, self.first()), self.world.id());
+        Ok(sources.into_iter().map(open).collect())
+    }
+
+    /// How many machines a page looks at, at least: whether there is one more is seen by it.
+    fn first(&self) -> usize {
+        self.query.limit.max(1).saturating_add(1)
+    }
+
+    /// The next page of these streams.
+    pub(crate) async fn page(
+        &self,
+        session: &mut ClientSession,
+        streams: &mut [Stream],
+        mut places: Places,
+    ) -> Result<MachinePage, Refused> {
+        let limit = self.query.limit.max(1);
         let mut page = MachinePage { machines: Vec::new(), next: None };
         let mut last = None;
         for examined in 0.. {
-            let Some(turn) = self.turn(session, &mut streams).await? else { break };
+            let Some(turn) = self.turn(session, streams).await? else { break };
             if page.machines.len() == limit || examined == MachineQuery::MAX_EXAMINED {
                 page.next = last;
                 break;
@@ -58,9 +81,7 @@ impl Work for Listing {
         }
         Ok(page)
     }
-}
 
-impl Listing {
     /// The stream whose machine comes next.
     async fn turn(&self, session: &mut ClientSession, streams: &mut [Stream]) -> Result<Option<usize>, Refused> {
         let mut first: Option<(usize, SortKey)> = None;
@@ -151,7 +172,7 @@ fn live_sources(selector: &Selector, scope: Option<Vec<ClusterId>>) -> Vec<Sourc
 
 /// The clusters that were met; nothing for those that exist no more.
 #[derive(Default)]
-struct Places(BTreeMap<ClusterId, Option<Arc<Cluster>>>);
+pub(crate) struct Places(BTreeMap<ClusterId, Option<Arc<Cluster>>>);
 
 impl Places {
     /// The cluster of a machine. Those of the machines that come next are read with it.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
-    Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine, StoreError,
+    Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWalk, MachineWrite,
+    PlacedMachine, StoreError,
 };
 use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name, PoolSizes};
 use futures_util::TryStreamExt;
@@ -19,6 +20,7 @@ use crate::commit::MachineCommit;
 use crate::document::{damaged, date, instant, key, limit};
 use crate::list::Listing;
 use crate::machine_doc::MachineDoc;
+use crate::walk::Walk;
 use crate::world::OpenWorld;
 use crate::{bulk, collections, counting, events};
 
@@ -77,6 +79,10 @@ impl MachineStore for Machines {
 
     async fn list(&self, query: &MachineQuery) -> Result<MachinePage, StoreError> {
         self.0.read_moment(Listing { world: self.0.clone(), query: query.clone() }).await
+    }
+
+    fn walk(&self, query: MachineQuery) -> Box<dyn MachineWalk> {
+        Box::new(Walk::new(self.0.clone(), query))
     }
 
     async fn due(&self, until: Instant, most: usize) -> Result<Vec<Machine>, StoreError> {

@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 use cloudm_application::ports::{Accepted, MachineQuery, SortKey, StoreError};
 use cloudm_domain::{ClusterId, Code, Machine, MachineId, MachineState, Name, NamePattern, Order, OrderKey, Tag};
 use futures_util::TryStreamExt;
+use mongodb::action::{Action, Find};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
+use mongodb::error::Error;
 use mongodb::options::Hint;
-use mongodb::{ClientSession, Collection};
+use mongodb::{ClientSession, Collection, SessionCursor};
 
 use crate::document::{date, key, limit};
 use crate::list::any;
@@ -65,7 +67,7 @@ impl Source {
 /// Greater than whatever a name goes on with, and than every name.
 const BEYOND_NAMES: char = '\u{7f}';
 
-/// The machines of a source after a key, read a chunk at a time.
+/// The machines of a source after a key, read a chunk at a time, each by its place in the index or from what stays open.
 #[derive(Debug)]
 pub(crate) struct Stream {
     source: Source,
@@ -75,7 +77,17 @@ pub(crate) struct Stream {
     prefix: String,
     chunk: usize,
     machines: VecDeque<Met>,
+    open: Option<Open>,
     ended: bool,
+}
+
+/// What stays open between chunks.
+#[derive(Debug)]
+struct Open {
+    /// The parts of the order that are still to come.
+    parts: VecDeque<Document>,
+    /// The one that is read.
+    cursor: Option<SessionCursor<MachineDoc>>,
 }
 
 /// A machine that is met.
@@ -98,7 +110,15 @@ impl Stream {
         };
         let chunk = chunk.min(Self::MAX_CHUNK);
         let (order, after, made_by) = (query.order, query.after.clone(), query.made_by.clone());
-        Self { source, order, after, made_by, prefix, chunk, machines: VecDeque::new(), ended: false }
+        Self { source, order, after, made_by, prefix, chunk, machines: VecDeque::new(), open: None, ended: false }
+    }
+
+    /// A stream that reads `chunk` machines at once, and leaves the others in the hands of the database. Its sessions are no
+    /// transactions, for those end soon.
+    pub(crate) fn open(source: Source, (query, chunk): (&MachineQuery, usize), world: ObjectId) -> Self {
+        let stream = Self::new(source, query, chunk);
+        let parts = stream.ranges(world, &stream.source.place(world).0).into();
+        Self { open: Some(Open { parts, cursor: None }), ..stream }
     }
 
     /// The key of the next machine.
@@ -137,6 +157,9 @@ impl Stream {
             return Ok(());
         }
         let index = format!("{index}_{}", if self.order.key == OrderKey::Name { "name" } else { "created" });
+        if let Some(open) = self.open.take() {
+            return self.read_on(world, session, (open, &index)).await;
+        }
         let mut found = Vec::new();
         for part in self.ranges(world.id(), &place) {
             let room = limit(self.chunk - found.len());
@@ -147,6 +170,39 @@ impl Stream {
         self.ended = found.len() < self.chunk;
         self.chunk = (self.chunk * 2).min(Self::MAX_CHUNK);
         self.after = found.last().map(|machine| SortKey::of(machine, self.order.key)).or(self.after.take());
+        self.machines = self.met(world, session, found).await?.into();
+        Ok(())
+    }
+
+    /// Reads a chunk from where the one before ended.
+    async fn read_on(
+        &mut self,
+        world: &OpenWorld,
+        session: &mut ClientSession,
+        (mut open, index): (Open, &str),
+    ) -> Result<(), Stop<StoreError>> {
+        let mut found = Vec::new();
+        while found.len() < self.chunk {
+            if let Some(cursor) = &mut open.cursor {
+                let Some(machine) = cursor.next(session).await.transpose()? else {
+                    open.cursor = None;
+                    continue;
+                };
+                let machine = machine.read()?;
+                // What moves among the values that the database merges may be met again.
+                if self.is_after(&machine) {
+                    self.after = Some(SortKey::of(&machine, self.order.key));
+                    found.push(machine);
+                }
+            } else if let Some(part) = open.parts.pop_front() {
+                let most = (None, self.chunk);
+                open.cursor = Some(self.cursor(world, session, (part, index), most).await?);
+            } else {
+                self.ended = true;
+                break;
+            }
+        }
+        self.open = Some(open);
         self.machines = self.met(world, session, found).await?.into();
         Ok(())
     }
@@ -226,15 +282,27 @@ impl Stream {
         (filter, index): (Document, &str),
         most: i64,
     ) -> Result<Vec<Machine>, Stop<StoreError>> {
+        let most = (Some(most), Self::MAX_CHUNK);
+        let mut found = self.cursor(world, session, (filter, index), most).await?;
+        let found: Vec<MachineDoc> = found.stream(session).try_collect().await?;
+        Ok(found.iter().map(MachineDoc::read).collect::<Result<_, _>>()?)
+    }
+
+    /// Finds machines by an index: at most so many, so many at once.
+    async fn cursor(
+        &self,
+        world: &OpenWorld,
+        session: &mut ClientSession,
+        (filter, index): (Document, &str),
+        (most, at_once): (Option<i64>, usize),
+    ) -> Result<SessionCursor<MachineDoc>, Error> {
         let machines: Collection<MachineDoc> = world.collection(collections::MACHINES);
         let direction = if self.order.descending { -1 } else { 1 };
         let order = match self.order.key {
             OrderKey::CreatedAt => doc! { "created_at": direction, "_id": direction },
             OrderKey::Name => doc! { "name": direction, "_id": direction },
         };
-        let found = machines.find(filter).sort(order).hint(Hint::Name(index.into())).limit(most);
-        let mut found = found.batch_size(Self::MAX_CHUNK as u32).session(&mut *session).await?;
-        let found: Vec<MachineDoc> = found.stream(session).try_collect().await?;
-        Ok(found.iter().map(MachineDoc::read).collect::<Result<_, _>>()?)
+        let found = machines.find(filter).sort(order).hint(Hint::Name(index.into())).optional(most, Find::limit);
+        found.batch_size(u32::try_from(at_once).unwrap_or(u32::MAX)).session(session).await
     }
 }

@@ -12,6 +12,7 @@ use cloudm_domain::{Incarnation, Rate, Rules, Seed, WorldName};
 use cloudm_http_actix::HttpApi;
 use cloudm_persistence_embedded::{EmbeddedStore, Options};
 use cloudm_persistence_mongo::{self as persistence_mongo, MongoStore, Time};
+use tokio::runtime::{Builder, Handle};
 
 use crate::banner::{Banner, Data};
 use crate::config::{self, Settings, Simulation, StoreKind};
@@ -27,10 +28,15 @@ const DRAIN_SECONDS: u64 = 5;
 /// # Errors
 /// When the store cannot be opened or the address cannot be listened on.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
-    rt::System::new().block_on(serve(settings))
+    // Threads for what no request waits for. It decides and writes many machines at once, which must not hold up the thread
+    // that the store is opened on: a driver gives out its connections there. Two, for what is read for a request and for this
+    // may be one reading, which goes on while the other thread decides.
+    let aside = Builder::new_multi_thread().worker_threads(2).thread_name("background").enable_all().build();
+    let aside = aside.context("a thread cannot be started")?;
+    rt::System::new().block_on(serve(settings, aside.handle()))
 }
 
-async fn serve(settings: &Settings) -> Result<()> {
+async fn serve(settings: &Settings, aside: &Handle) -> Result<()> {
     let mut signals = StopSignals::listen().context("signals cannot be listened for")?;
     let entropy = Arc::new(HostEntropy::new()?);
     let opening = open(&settings.store, entropy.clone());
@@ -63,7 +69,7 @@ async fn serve(settings: &Settings) -> Result<()> {
         api.drain();
         handle.stop(true).await;
     });
-    let background = rt::spawn(async move { tokio::join!(worlds.run(), watched.watch_connections()) });
+    let background = aside.spawn(async move { tokio::join!(worlds.run(), watched.watch_connections()) });
     announce(bound, data)?;
     server.await.context("the server failed")?;
     background.abort();

@@ -158,9 +158,9 @@ mod tests {
         let placed = |name| fixtures::placed(Preset::Instant, name);
         let mut machines = MockMachineStore::new();
         machines.expect_due().returning(|_, _| Ok(vec![]));
-        machines
-            .expect_list()
-            .returning(move |_| Ok(MachinePage { machines: ["a", "b", "c"].map(placed).into(), next: None }));
+        let pages =
+            fixtures::walking(move |_| MachinePage { machines: ["a", "b", "c"].map(placed).into(), next: None });
+        machines.expect_walk().returning(pages);
         let find = move |id| ["a", "b", "c"].map(placed).into_iter().find(|one| one.machine.id == id);
         machines.expect_get().returning(move |id| Ok(find(id)));
         let mut operations = MockOperationStore::new();

@@ -296,12 +296,12 @@ mod tests {
     fn machines(names: &'static [&'static str], more: bool) -> MockMachineStore {
         let mut machines = MockMachineStore::new();
         machines.expect_due().returning(|_, _| Ok(vec![]));
-        machines.expect_list().returning(move |query| {
+        machines.expect_walk().returning(fixtures::walking(move |query| {
             assert!(query.made_by.is_some(), "machines made later are left out");
             let machines: Vec<_> = names.iter().map(|name| fixtures::placed(Preset::Realistic, name)).collect();
             let last = machines.last().map(|placed| SortKey::of(&placed.machine, query.order.key));
-            Ok(MachinePage { machines, next: last.filter(|_| more) })
-        });
+            MachinePage { machines, next: last.filter(|_| more) }
+        }));
         machines.expect_get().returning(|_| Ok(Some(fixtures::placed(Preset::Realistic, "web-1"))));
         machines
     }
@@ -374,7 +374,8 @@ mod tests {
         let (page, one) = (vec![stopped("web-1"), stopped("web-2")], stopped("web-2"));
         let mut machines = MockMachineStore::new();
         machines.expect_due().times(2).returning(|_, _| Ok(vec![]));
-        machines.expect_list().returning(move |_| Ok(MachinePage { machines: page.clone(), next: None }));
+        let pages = fixtures::walking(move |_| MachinePage { machines: page.clone(), next: None });
+        machines.expect_walk().returning(pages);
         machines.expect_get().returning(move |_| Ok(Some(one.clone())));
         let mut operations = MockOperationStore::new();
         let mut batches = 0;

@@ -316,9 +316,10 @@ mod tests {
     async fn a_small_one_is_complete_in_the_answer() {
         let mut machines = MockMachineStore::new();
         machines.expect_due().returning(|_, _| Ok(vec![]));
-        machines.expect_list().once().returning(|_| {
-            Ok(MachinePage { machines: vec![fixtures::placed(Preset::Realistic, "web-1")], next: None })
-        });
+        machines.expect_walk().once().returning(fixtures::walking(|_| MachinePage {
+            machines: vec![fixtures::placed(Preset::Realistic, "web-1")],
+            next: None,
+        }));
         let mut operations = MockOperationStore::new();
         operations
             .expect_accept()

@@ -7,7 +7,7 @@ use super::Fleet;
 use super::decide::decide;
 use super::fleet::{Decided, noted};
 use crate::error::Error;
-use crate::ports::{Cursor, FleetOperation, FleetWork, MachinePage, MachineQuery, SortKey, WorldView};
+use crate::ports::{Cursor, FleetOperation, FleetWork, MachinePage, MachineQuery, MachineWalk, SortKey, WorldView};
 
 /// Machines that are decided in one go.
 const A_TURN: usize = 32;
@@ -23,6 +23,8 @@ struct Read {
     page: MachinePage,
     /// The world, just before.
     view: WorldView,
+    /// What gives the ones after them.
+    walk: Box<dyn MachineWalk>,
 }
 
 impl Ahead {
@@ -41,9 +43,9 @@ impl Fleet {
         most: usize,
         ahead: &mut Ahead,
     ) -> Result<Option<FleetOperation>, Error> {
-        let Read { page, view, .. } = match ahead.take(after.as_ref()) {
+        let Read { page, view, walk, .. } = match ahead.take(after.as_ref()) {
             Some(read) => read,
-            None => self.read(operation, after, most).await?,
+            None => self.read(self.machines_of(operation, after.clone(), most), after).await?,
         };
         let (mut view, turn) = self.commands.counted(view).await?;
         let mut decided = Vec::with_capacity(page.machines.len());
@@ -65,7 +67,7 @@ impl Fleet {
         let read = async {
             match following {
                 // Where that fails, it is read when its turn comes.
-                Some(after) => self.read(operation, Some(after), most).await.ok(),
+                Some(after) => self.read(walk, Some(after)).await.ok(),
                 None => None,
             }
         };
@@ -74,14 +76,17 @@ impl Fleet {
         written
     }
 
-    async fn read(&self, operation: &FleetOperation, after: Option<SortKey>, most: usize) -> Result<Read, Error> {
+    fn machines_of(&self, operation: &FleetOperation, after: Option<SortKey>, limit: usize) -> Box<dyn MachineWalk> {
+        let (selector, made_by) = (selector(&operation.work), Some(operation.accepted.clone()));
+        self.commands.machines.walk(MachineQuery { selector, order: Order::default(), after, made_by, limit })
+    }
+
+    /// Reads the next machines of a walk, which come after a key.
+    async fn read(&self, mut walk: Box<dyn MachineWalk>, after: Option<SortKey>) -> Result<Read, Error> {
         let view = self.commands.world.read().await?;
         self.settler.settle_through(&view).await?;
-        let made_by = Some(operation.accepted.clone());
-        let selector = selector(&operation.work);
-        let query = MachineQuery { selector, order: Order::default(), after: after.clone(), made_by, limit: most };
-        let page = self.commands.machines.list(&query).await?;
-        Ok(Read { after, page, view })
+        let page = walk.next().await?;
+        Ok(Read { after, page, view, walk })
     }
 }
 
@@ -113,12 +118,12 @@ mod tests {
         let mut machines = MockMachineStore::new();
         machines.expect_due().returning(|_, _| Ok(vec![]));
         let (pages, read) = (keys.clone(), done.clone());
-        machines.expect_list().returning(move |query| {
+        machines.expect_walk().once().returning(fixtures::walking(move |query| {
             let place = query.after.as_ref().map_or(0, |after| pages.iter().position(|key| key == after).unwrap() + 1);
             read.lock().push(format!("read {place}"));
             let machines = vec![fixtures::placed(Preset::Realistic, "web-1")];
-            Ok(MachinePage { machines, next: pages.get(place).cloned() })
-        });
+            MachinePage { machines, next: pages.get(place).cloned() }
+        }));
         let (mut operations, written) = (MockOperationStore::new(), done.clone());
         let work = FleetWork::Operate(Selector::default(), Command::Stop.into());
         let operated = operation(work.clone());

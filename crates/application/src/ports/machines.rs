@@ -187,6 +187,17 @@ pub struct MachinePage {
     pub next: Option<SortKey>,
 }
 
+/// A walk through all machines of a query.
+#[async_trait]
+pub trait MachineWalk: Send {
+    /// The next page; nothing is said of those after the last one.
+    ///
+    /// It MUST be what [`MachineStore::list`] says of pages, the first after [`MachineQuery::after`] and each other one after the
+    /// one before, but that its machines need not be of one moment: a machine may be as it was a bounded number of pages
+    /// ago. Clusters MUST be as they are. After an error the same page is next.
+    async fn next(&mut self) -> Result<MachinePage, StoreError>;
+}
+
 /// The machines of a world.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
@@ -213,6 +224,10 @@ pub trait MachineStore: Send + Sync {
     /// examined machine of all. With [`MachineQuery::made_by`], MUST leave out machines whose creation was begun after that
     /// was made known, also those made at the same instant.
     async fn list(&self, query: &MachineQuery) -> Result<MachinePage, StoreError>;
+
+    /// Walks through the machines that [`MachineStore::list`] finds. For whoever is going to see all pages: the store may keep a
+    /// place open between them, as long as the walk lives.
+    fn walk(&self, query: MachineQuery) -> Box<dyn MachineWalk>;
 
     /// Machines for which something is due at `until` or before (a step or being forgotten), the earliest first (then by
     /// id), at most `limit`. MUST be found by an index.

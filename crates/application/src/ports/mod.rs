@@ -28,8 +28,8 @@ pub use clusters::{ClusterCommit, ClusterCommitError, ClusterStore, ClusterWrite
 pub use events::{CreationQuery, EventPage, EventQuery, EventStore, Position, PositionedEvent};
 pub use faults::{FaultMatches, FaultStore, RequestCounted};
 pub use machines::{
-    Accepted, Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWrite, PlacedMachine,
-    SortKey,
+    Accepted, Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWalk, MachineWrite,
+    PlacedMachine, SortKey,
 };
 pub use operations::{
     AcceptError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetResult, FleetTemplate, FleetWork,

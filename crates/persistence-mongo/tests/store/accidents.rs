@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use cloudm_application::ports::Store;
 use cloudm_application::testing::{CountingEntropy, ManualWall};
+use cloudm_domain::{Preset, Rules, Selector};
+use cloudm_persistence_contract::builders::{after, cluster, draft_at, made, query, seed, touched, update};
 use cloudm_persistence_mongo::{MongoStore, Options, Time};
 use cloudm_testing_mongo::{self as testing, Program, Running};
 use futures_util::future::join_all;
@@ -135,6 +137,9 @@ async fn a_command_that_is_answered_with_a_code() {
     }
 }
 
+/// What a database says that closed a cursor.
+const CURSOR_NOT_FOUND: i32 = 43;
+
 /// How often an accident is tried whose write did not end in time: on a host that stands still for seconds it may not.
 const TRIES: u32 = 3;
 
@@ -180,4 +185,35 @@ impl Answering {
             return trial.check(self.site.store.as_ref()).await;
         }
     }
+}
+
+/// Machines that a walk with two on a page meets in several openings.
+const MACHINES: u64 = 1_100;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_walk_whose_cursors_are_lost_meets_each_machine_once_as_it_is() {
+    let site = Answering::start().await;
+    let trial = Trial::prepare(site.site.store.as_ref(), Way::CreateMachine, 1).await;
+    let machines = trial.ready(site.store.as_ref()).await.unwrap().machines;
+    let (web, rules) = (cluster("web"), Rules::new(seed(), Preset::Instant.behaviour()));
+    let fleet = (0..MACHINES).map(|number| draft_at(&web, &format!("m-{number}"), after(number)).made(&rules));
+    let fleet: Vec<_> = fleet.collect();
+    let written = machines.commit_all(fleet.iter().cloned().map(made).collect(), None).await.unwrap();
+    assert!(written.iter().all(Result::is_ok));
+    let (mut walk, mut met, mut more) = (machines.walk(query(&Selector::default(), None, 2)), Vec::new(), true);
+    while more {
+        if met.len() % 200 == 100 {
+            fail_next(&site.client, "getMore", CURSOR_NOT_FOUND).await;
+        }
+        let page = walk.next().await.unwrap();
+        if met.is_empty() {
+            let last = &fleet[fleet.len() - 1].machine;
+            machines.commit(update(last, touched(last, &rules))).await.unwrap();
+        }
+        met.extend(page.machines.into_iter().map(|placed| (placed.machine.id, placed.machine.version)));
+        more = page.next.is_some();
+    }
+    let mut expected: Vec<_> = fleet.iter().map(|made| (made.machine.id, made.machine.version)).collect();
+    expected.iter_mut().last().unwrap().1 += 1;
+    assert_eq!(met, expected);
 }
