@@ -33,6 +33,7 @@ pub(crate) const WORLD: Kind = Kind {
         include_str!("schema/world_5.sql"),
         include_str!("schema/world_6.sql"),
         include_str!("schema/world_7.sql"),
+        include_str!("schema/world_8.sql"),
     ],
 };
 
@@ -81,8 +82,13 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     set_up(&db)?;
     db.pragma_update(None, "query_only", true)?;
     db.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
-    db.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
+    db.pragma_update(None, "mmap_size", 0)?;
     Ok(db)
+}
+
+/// Lets a connection read the file through the page cache of the host, or no more.
+pub(crate) fn map(db: &Connection, mapped: bool) -> rusqlite::Result<()> {
+    db.pragma_update(None, "mmap_size", if mapped { MAPPED_BYTES } else { 0 })
 }
 
 /// Opens a file that no other process has: the directory is this one's. So the connections to it find their locks and the index of

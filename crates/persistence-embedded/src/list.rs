@@ -14,7 +14,13 @@
 //! | nothing of these | all live machines |
 //!
 //! TERMINATED machines are in none of these but the index of states, and come from there as well where they are asked
-//! for. So each machine comes from one source at most. Every source gives its machines in the order of the list, in which
+//! for.
+//!
+//! By name, machines of a state, a type or a tag stand in no index. Where they are few, they are sorted for each page; where they
+//! are many, they are found among all live machines by name, which then are not looked at for long. So neither takes more
+//! than to examine [`MachineQuery::MAX_EXAMINED`] machines.
+//!
+//! So each machine comes from one source at most. Every source gives its machines in the order of the list, in which
 //! they are merged. They are read with what the index finds, for a statement for each takes longer than to read it.
 
 use std::cmp::Ordering;
@@ -23,7 +29,7 @@ use std::sync::Arc;
 
 use cloudm_application::ports::{Accepted, MachinePage, MachineQuery, PlacedMachine, SortKey};
 use cloudm_domain::{
-    Cluster, ClusterId, ClusterRef, Incarnation, Instant, Machine, MachineState, NamePattern, Selector,
+    Cluster, ClusterId, ClusterRef, Incarnation, Instant, Machine, MachineState, NamePattern, OrderKey, Selector,
 };
 use rusqlite::Connection;
 
@@ -38,7 +44,7 @@ pub(crate) const A_PAGE: usize = 128;
 pub(crate) fn page(db: &Connection, world: Incarnation, query: &MachineQuery) -> Result<MachinePage, DbError> {
     let mut places = Places::default();
     let made_by = query.made_by.as_ref().map(|by| MadeBy::new(world, by)).transpose()?;
-    let sources = sources(db, &query.selector, &mut places)?;
+    let sources = sources(db, (&query.selector, query.order.key), &mut places)?;
     let limit = query.limit.max(1);
     let mut merge = Merge::start(db, sources, query, limit)?;
     let mut page = MachinePage { machines: Vec::with_capacity(limit.min(A_PAGE)), next: None };
@@ -114,17 +120,37 @@ impl Places {
     }
 }
 
-fn sources(db: &Connection, selector: &Selector, places: &mut Places) -> Result<Vec<Source>, DbError> {
+fn sources(
+    db: &Connection,
+    (selector, key): (&Selector, OrderKey),
+    places: &mut Places,
+) -> Result<Vec<Source>, DbError> {
     let terminated = MachineState::Terminated;
     let scope = scope(db, selector, places)?;
     let mut sources = Vec::new();
     if selector.states.is_empty() || selector.states.iter().any(|state| *state != terminated) {
         sources = live_sources(selector, scope);
+        if are_many_to_sort(db, &sources, key)? {
+            sources = vec![Source::Live];
+        }
     }
     if selector.matches_state(terminated) {
         sources.push(Source::State(terminated));
     }
     Ok(sources)
+}
+
+/// Whether more machines would have to be sorted for a page than it may examine.
+fn are_many_to_sort(db: &Connection, sources: &[Source], key: OrderKey) -> Result<bool, DbError> {
+    let mut room = MachineQuery::MAX_EXAMINED;
+    for source in sources.iter().filter(|source| source.is_sorted_for(key)) {
+        let count = source.count(db, room + 1)?;
+        if count > room {
+            return Ok(true);
+        }
+        room -= count;
+    }
+    Ok(false)
 }
 
 fn live_sources(selector: &Selector, scope: Option<Vec<ClusterId>>) -> Vec<Source> {
@@ -280,6 +306,26 @@ mod tests {
         assert_eq!((page.machines.len(), page.next.is_some()), (10, true));
         let statement = db.prepare_cached(&Source::Live.sql(Order::default())).unwrap();
         assert_eq!(statement.get_status(rusqlite::StatementStatus::Run), 1);
+    }
+
+    #[test]
+    fn by_name_few_are_sorted_and_many_are_met_among_all_that_have_one() {
+        for machines in [50, MachineQuery::MAX_EXAMINED + 1] {
+            let (_directory, db) = world(machines);
+            let selector = Selector { states: vec![MachineState::Running], ..Selector::default() };
+            let order: Order = "-name".parse().unwrap();
+            let query = MachineQuery { selector, order, after: None, made_by: None, limit: 10 };
+            let page = page(&db, Incarnation::from_bytes([1; 12]), &query).unwrap();
+            let mut names: Vec<_> = (0..machines).map(|number| format!("m-{number}")).collect();
+            names.sort_unstable_by(|one, other| other.cmp(one));
+            assert!(page.machines.iter().map(|placed| placed.machine.name.as_str()).eq(names.iter().take(10)));
+            let ran = |source: Source| {
+                let statement = db.prepare_cached(&source.sql(order)).unwrap();
+                statement.get_status(rusqlite::StatementStatus::Run)
+            };
+            let many = machines > MachineQuery::MAX_EXAMINED;
+            assert_eq!((ran(Source::State(MachineState::Running)), ran(Source::Live)), (!many as i32, many as i32));
+        }
     }
 
     #[test]

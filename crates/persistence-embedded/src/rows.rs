@@ -106,10 +106,8 @@ impl<'db> Rows<'db> {
     }
 
     fn update_tags(&mut self, old: &Machine, new: &Machine) -> Result<(), DbError> {
-        // A row holds the name.
-        let stay = |one: &Machine, other: &Machine, tag: &Tag| one.name == other.name && rows_of(other).contains(tag);
-        self.delete_tags(old, |tag| !stay(old, new, tag))?;
-        self.insert_tags(new, |tag| !stay(new, old, tag))
+        self.delete_tags(old, |tag| !rows_of(new).contains(tag))?;
+        self.insert_tags(new, |tag| !rows_of(old).contains(tag))
     }
 
     /// Deletes a machine's row. Says no, and writes nothing, where there is none of its version.
@@ -124,8 +122,7 @@ impl<'db> Rows<'db> {
 
     fn insert_tags(&mut self, machine: &Machine, only: impl Fn(&Tag) -> bool) -> Result<(), DbError> {
         for tag in rows_of(machine).iter().filter(|tag| only(tag)) {
-            let (created_at, name) = (millis(machine.created_at), machine.name.as_str());
-            self.tag_insert.execute(params![tag.as_str(), created_at, machine.id.as_bytes(), name])?;
+            self.tag_insert.execute(params![tag.as_str(), millis(machine.created_at), machine.id.as_bytes()])?;
         }
         Ok(())
     }

@@ -15,6 +15,9 @@ use crate::sql;
 use crate::writer::millis;
 
 /// Where machines come from. All but [`Source::State`] give live machines only.
+///
+/// Those of a state, a type or a tag stand in an index in the order of creation. By name they are sorted, all of them for each
+/// page; TERMINATED ones stand in an index by name, too.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
     /// All.
@@ -33,14 +36,41 @@ pub(crate) enum Source {
 
 impl Source {
     /// The table of the index, with the machines, and what leads to them in it.
-    fn place(&self) -> (&'static str, &'static str) {
+    fn place(&self, order: OrderKey) -> (&'static str, &'static str) {
         match self {
             Self::Live | Self::Named(_) => ("machines m", "m.live = 1"),
             Self::Cluster(_) => ("machines m", "m.live = 1 AND m.cluster_id = ?"),
-            Self::State(_) => ("machines m", "m.state = ?"),
-            Self::Type(_) => ("machines m", "m.live = 1 AND m.machine_type = ?"),
+            Self::State(MachineState::Terminated) if order == OrderKey::Name => {
+                ("machines m INDEXED BY machines_terminated_name", "m.live = 0 AND m.state = ?")
+            }
+            Self::State(_) => ("machines m INDEXED BY machines_state_created", "m.state = ?"),
+            Self::Type(_) => ("machines m INDEXED BY machines_type_created", "m.live = 1 AND m.machine_type = ?"),
             Self::Tag(_) => ("machine_tags t CROSS JOIN machines m ON m.id = t.id", "t.tag = ?"),
         }
+    }
+
+    /// Whether its machines have to be sorted to be in this order.
+    pub(crate) fn is_sorted_for(&self, order: OrderKey) -> bool {
+        let stands =
+            matches!(self, Self::Live | Self::Cluster(_) | Self::Named(_) | Self::State(MachineState::Terminated));
+        order == OrderKey::Name && !stands
+    }
+
+    /// How many machines it has, counted up to a number.
+    pub(crate) fn count(&self, db: &Connection, most: usize) -> Result<usize, DbError> {
+        let most = Value::Integer(i64::try_from(most).unwrap_or(i64::MAX));
+        let mut statement = db.prepare_cached(&self.count_sql())?;
+        let count: i64 =
+            statement.query_row(params_from_iter(self.value().into_iter().chain([most])), |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
+    /// The statement that counts the machines up to a number.
+    pub(crate) fn count_sql(&self) -> String {
+        let (tables, place) = self.place(OrderKey::CreatedAt);
+        // Of a tag, the machines are not looked at.
+        let tables = if matches!(self, Self::Tag(_)) { "machine_tags t" } else { tables };
+        format!("SELECT COUNT(*) FROM (SELECT 1 FROM {tables} WHERE {place} LIMIT ?)")
     }
 
     fn value(&self) -> Option<Value> {
@@ -55,8 +85,8 @@ impl Source {
 
     /// The statement that finds the machines after a key, in an order.
     pub(crate) fn sql(&self, order: Order) -> String {
-        let (tables, place) = self.place();
-        let index = if matches!(self, Self::Tag(_)) { 't' } else { 'm' };
+        let (tables, place) = self.place(order.key);
+        let index = if matches!((self, order.key), (Self::Tag(_), OrderKey::CreatedAt)) { 't' } else { 'm' };
         let (beyond, direction) = if order.descending { ('<', "DESC") } else { ('>', "ASC") };
         let key = if order.key == OrderKey::Name { "name" } else { "created_at" };
         let until = match (order.key, order.descending) {

@@ -240,6 +240,7 @@ impl OpenWorld {
                 world.high_water.raise(instant);
             };
             let progress = world.writer.write_group(reached);
+            world.readers.written();
             world.commits.send_replace(());
             if let Progress::More = progress {
                 world.hand_over();
