@@ -46,17 +46,23 @@ pub(crate) enum Durability {
     None,
 }
 
+impl Durability {
+    fn synchronous(self) -> &'static str {
+        match self {
+            Self::Disk => "FULL",
+            Self::None => "OFF",
+        }
+    }
+}
+
 /// Prepared statements that a connection keeps; all there are fit.
 const STATEMENTS: usize = 128;
 /// How long a connection waits for another one that holds a lock. Only SQLite's own recovery ever does for long.
 const BUSY: Duration = Duration::from_secs(5);
-/// Pages of the write-ahead log (of 4 KiB) at which a commit also moves them into the file.
+/// Pages of the write-ahead log (of 4 KiB) at which a commit also moves them into the file, unless the log is seen to apart.
 const CHECKPOINT_PAGES: i64 = 8_000;
 /// The bytes that the log may keep on the disk once it was moved.
 const LOG_BYTES: i64 = 64 << 20;
-/// The bytes at which a commit waits for readers to leave the log. Before that, the log begins anew only when a commit
-/// finds nobody in it, which a crowd of readers can put off for ever.
-pub(crate) const MAX_LOG_BYTES: u64 = 128 << 20;
 /// The bytes of a file that are read through the page cache of the host, without a copy.
 const MAPPED_BYTES: i64 = 1 << 30;
 /// The KiB of pages that a connection itself keeps.
@@ -67,6 +73,21 @@ const READER_CACHE_KIB: i64 = 4 << 10;
 pub(crate) fn open(path: &Path, kind: Kind, durability: Durability) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     connect(path, kind, durability, flags).map_err(|error| error.at(path))
+}
+
+/// Opens a world's file for its writer, which sees to the log apart from its commits.
+pub(crate) fn open_writer(path: &Path, durability: Durability) -> Result<Connection, OpenError> {
+    let db = open(path, WORLD, durability)?;
+    db.pragma_update(None, "wal_autocheckpoint", 0).map_err(|error| OpenError::sql(path, &error))?;
+    Ok(db)
+}
+
+/// Opens a file that a writer has open, to move its log into it.
+pub(crate) fn open_mover(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
+    let db = connection(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    set_up(&db)?;
+    db.pragma_update(None, "synchronous", durability.synchronous())?;
+    Ok(db)
 }
 
 /// Makes the file where there is none, and opens it.
@@ -131,7 +152,7 @@ fn connect(path: &Path, kind: Kind, durability: Durability, flags: OpenFlags) ->
     // Before anything is written: a file of someone else stays as it is.
     let format = identify(&db, kind)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
-    db.pragma_update(None, "synchronous", if durability == Durability::Disk { "FULL" } else { "OFF" })?;
+    db.pragma_update(None, "synchronous", durability.synchronous())?;
     db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     db.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;

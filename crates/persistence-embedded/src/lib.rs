@@ -16,9 +16,9 @@
 //!
 //! # How it works
 //! - **Reads** of a row or a few run on the caller's thread, on one of the world's read-only connections; pages go to a
-//!   few threads of the store. See `list` for how a page of machines is found.
+//!   few threads of the store. See `readers`, and `list` for how a page of machines is found.
 //! - **Writes** of a world queue for its one writer, which commits what waits as one group. See `writer`, and `bulk` for why a
-//!   write of machines needs no savepoint in it.
+//!   write of machines needs no savepoint in it. What they append to the log is moved into the file beside them. See `log`.
 //! - **Machines** are a record each, beside the columns by which they are searched. See `record`, and `known` for their clusters.
 //! - **Counts** of machines are kept beside them, in the same transaction. See `counts`.
 //! - **Fleet operations** are records with a result for each machine, which commits with it. Who works on one is known in memory
@@ -46,6 +46,7 @@ mod held;
 mod known;
 mod leases;
 mod list;
+mod log;
 mod machines;
 mod operations;
 mod parts;

@@ -21,6 +21,7 @@ statements! {
     SAVEPOINT = "SAVEPOINT job";
     RELEASE_SAVEPOINT = "RELEASE job";
     ROLLBACK_TO_SAVEPOINT = "ROLLBACK TO job";
+    LOG = "PRAGMA wal_checkpoint(NOOP)";
     CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)";
     // Waits for readers, which are short; new ones read the file, and not the log, from then on.
     CHECKPOINT_ALL = "PRAGMA wal_checkpoint(TRUNCATE)";

@@ -89,6 +89,7 @@ impl EmbeddedStore {
             durability,
             wall,
             writers: threads("store-write", WRITERS)?,
+            movers: threads("store-move", 1)?,
             readers: threads("store-read", cores.clamp(2, 8))?,
             closed: AtomicBool::new(false),
             directory,
@@ -216,6 +217,7 @@ impl Drop for EmbeddedStore {
     fn drop(&mut self) {
         self.worlds.refuse();
         self.base.writers.finish();
+        self.base.movers.finish();
         self.base.readers.finish();
     }
 }

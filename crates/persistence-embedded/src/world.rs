@@ -38,6 +38,8 @@ pub(crate) struct Base {
     pub(crate) wall: Arc<dyn WallClock>,
     /// Threads that write. Apart from those that read, so that a crowd of lists holds up no commit.
     pub(crate) writers: Pool,
+    /// A thread that moves logs into files.
+    pub(crate) movers: Pool,
     /// Threads that read what may take long.
     pub(crate) readers: Pool,
     pub(crate) closed: AtomicBool,
@@ -242,6 +244,10 @@ impl OpenWorld {
             let progress = world.writer.write_group(reached);
             world.readers.written();
             world.commits.send_replace(());
+            if world.writer.bound_log() {
+                let moved = world.clone();
+                world.base.movers.push(move || moved.writer.move_log());
+            }
             if let Progress::More = progress {
                 world.hand_over();
             }

@@ -163,6 +163,7 @@ impl Worlds {
         // Once more, for a world that was being opened.
         self.refuse();
         self.base.writers.finish();
+        self.base.movers.finish();
         self.all().iter().for_each(|world| world.rest());
         self.open.lock().clear();
         self.catalogue.lock().take();

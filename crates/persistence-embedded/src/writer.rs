@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::error::{DbError, closed, same};
 use crate::file::{self, Durability};
 use crate::group::Group;
+use crate::log::Log;
 use crate::sql;
 
 /// The queue of a world's writes, and the connection that writes them.
@@ -23,8 +24,8 @@ use crate::sql;
 /// undoes nothing but itself.
 pub(crate) struct Writer {
     path: PathBuf,
-    log: PathBuf,
     durability: Durability,
+    log: Log,
     places: Arc<Semaphore>,
     queue: Mutex<Queue>,
     db: Mutex<Option<Connection>>,
@@ -67,11 +68,9 @@ impl Writer {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     pub(crate) fn new(path: PathBuf, durability: Durability, kept: Instant) -> Self {
-        let mut log = path.clone().into_os_string();
-        log.push("-wal");
         Self {
+            log: Log::new(path.clone(), durability),
             path,
-            log: log.into(),
             durability,
             places: Arc::new(Semaphore::new(Self::MAX_WAITING)),
             queue: Mutex::default(),
@@ -151,17 +150,23 @@ impl Writer {
         let unknown = |error| StoreError::Unavailable(format!("a commit failed: {error}"));
         db.prepare_cached(sql::COMMIT).and_then(|mut commit| commit.execute([])).map_err(unknown)?;
         *kept = instant.unwrap_or(*kept).max(*kept);
-        // What is committed stays so, whatever becomes of the log.
-        if let Err(error) = self.bound_log(&db) {
-            tracing::warn!(%error, path = %self.path.display(), "the log of a world was not moved into its file");
-        }
         *place = Some(db);
         Ok(instant)
     }
 
-    fn bound_log(&self, db: &Connection) -> rusqlite::Result<()> {
-        let log = std::fs::metadata(&self.log).map_or(0, |log| log.len());
-        if log < file::MAX_LOG_BYTES { Ok(()) } else { db.query_row(sql::CHECKPOINT_ALL, [], |_| Ok(())) }
+    /// Bounds the log, after a group. Says whether somebody has to move it, beside what is written.
+    pub(crate) fn bound_log(&self) -> bool {
+        let Some(db) = &*self.db.lock() else { return false };
+        // What is committed stays so, whatever becomes of the log.
+        self.log.bound(db).unwrap_or_else(|error| {
+            tracing::warn!(%error, path = %self.path.display(), "the log of a world was not bounded");
+            false
+        })
+    }
+
+    /// Moves the log into the file.
+    pub(crate) fn move_log(&self) {
+        self.log.move_beside();
     }
 
     /// Keeps `instant` as the latest, moves the log into the file and lets go of it; the next write opens it again.
@@ -179,7 +184,7 @@ impl Writer {
     }
 
     fn connect(&self) -> Result<Connection, StoreError> {
-        Ok(file::open(&self.path, file::WORLD, self.durability)?)
+        Ok(file::open_writer(&self.path, self.durability)?)
     }
 
     /// Whether anything waits or is under way.
@@ -450,7 +455,7 @@ mod tests {
         drop(submit(&writer, "a", "").await);
         writer.write_group(|_| ());
         writer.rest(Instant::DEFAULT_START).unwrap();
-        assert!(!writer.log.exists(), "the log is in the file");
+        assert!(!writer.path.with_extension("db-wal").exists(), "the log is in the file");
         drop(submit(&writer, "b", "").await);
         writer.write_group(|_| ());
         assert_eq!(keys(&writer), ["a", "b"]);
