@@ -11,6 +11,7 @@ use crate::events::Appender;
 use crate::faults::Matches;
 use crate::group::Group;
 use crate::held::Held;
+use crate::known::Known;
 use crate::places::Places;
 use crate::pool::offer_core;
 use crate::rows::Rows;
@@ -25,6 +26,7 @@ pub(crate) type Taken = Result<(), CommitError>;
 /// savepoint for each; an error, which is SQLite's, ends them all.
 pub(crate) struct Bulk<'db> {
     group: &'db Group<'db>,
+    known: &'db Known,
     rows: Rows<'db>,
     events: Appender<'db>,
     id_used: Held<'db>,
@@ -41,19 +43,20 @@ pub(crate) struct Bulk<'db> {
 pub(crate) fn write_all(
     group: &Group<'_>,
     writes: &[MachineWrite],
-    sizes: Option<&PoolSizes>,
+    (known, sizes): (&Known, Option<&PoolSizes>),
 ) -> Result<Vec<Taken>, DbError> {
-    let mut bulk = Bulk::new(group, sizes);
+    let mut bulk = Bulk::new(group, known, sizes);
     let taken = writes.iter().map(|write| bulk.write(write)).collect::<Result<_, _>>()?;
     group.count(bulk.finish());
     Ok(taken)
 }
 
 impl<'db> Bulk<'db> {
-    pub(crate) fn new(group: &'db Group<'db>, sizes: Option<&'db PoolSizes>) -> Self {
+    pub(crate) fn new(group: &'db Group<'db>, known: &'db Known, sizes: Option<&'db PoolSizes>) -> Self {
         let db: &'db Connection = group;
         Self {
             group,
+            known,
             rows: Rows::new(db),
             events: Appender::new(db),
             id_used: Held::new(db, sql::MACHINE_ID_USED),
@@ -139,7 +142,8 @@ impl<'db> Bulk<'db> {
 
     fn exists(&mut self, cluster: ClusterId) -> Result<bool, DbError> {
         if self.cluster != Some(cluster) {
-            self.cluster = clusters::exists(self.group, cluster)?.then_some(cluster);
+            let found = self.known.look_or_read(|known| known.get(cluster), || clusters::get(self.group, cluster))?;
+            self.cluster = found.map(|cluster| cluster.id);
         }
         Ok(self.cluster.is_some())
     }

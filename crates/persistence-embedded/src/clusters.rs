@@ -182,11 +182,6 @@ fn stored_version(db: &Connection, id: ClusterId) -> Result<Option<i64>, DbError
     Ok(db.prepare_cached(sql::CLUSTER_VERSION)?.query_row([id.as_bytes()], |row| row.get(0)).optional()?)
 }
 
-/// Whether there is a cluster of this id.
-pub(crate) fn exists(db: &Connection, id: ClusterId) -> Result<bool, DbError> {
-    Ok(stored_version(db, id)?.is_some())
-}
-
 fn count(db: &Connection) -> Result<usize, DbError> {
     db.prepare_cached(sql::CLUSTER_COUNT)?.query_row([], |row| Ok(Columns(row).number(0)))?
 }

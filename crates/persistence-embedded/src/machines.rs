@@ -81,14 +81,15 @@ impl MachineStore for Machines {
             return Err(DbError::Misused("so many machines are not written at once").into());
         }
         let instant = writes.iter().flat_map(|write| &write.events).map(|event| event.at).max();
-        let write = move |group: &Group<'_>| Ok(bulk::write_all(group, &writes, sizes.as_deref())?);
+        let known = self.0.known_clusters().clone();
+        let write = move |group: &Group<'_>| Ok(bulk::write_all(group, &writes, (&known, sizes.as_deref()))?);
         self.0.write(instant, Undo::Nothing, write).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
-        let base = self.0.base();
+        let (base, known) = (self.0.base(), self.0.known_clusters().clone());
         let instant = commit.write.events.iter().map(|event| event.at).max();
-        self.0.write(instant, Undo::Nothing, move |group| write(group, &commit, base.wall.now())).await
+        self.0.write(instant, Undo::Nothing, move |group| write(group, &commit, (&known, base.wall.now()))).await
     }
 }
 
@@ -134,13 +135,13 @@ fn next_due(db: &Connection) -> Result<Option<Instant>, DbError> {
     rows.next()?.map(|row| Columns(row).instant(0)).transpose()
 }
 
-fn write(group: &Group<'_>, commit: &Commit, wall: u64) -> Result<(), CommitError> {
+fn write(group: &Group<'_>, commit: &Commit, (known, wall): (&Known, u64)) -> Result<(), CommitError> {
     if let Some(answer) = &commit.keep
         && answers::is_kept(group, &answer.key, wall)?
     {
         return Err(CommitError::KeyTaken);
     }
-    let mut bulk = Bulk::new(group, commit.sizes.as_deref());
+    let mut bulk = Bulk::new(group, known, commit.sizes.as_deref());
     bulk.write(&commit.write)??;
     commit.keep.iter().try_for_each(|answer| answers::put(group, answer))?;
     group.count(bulk.finish());

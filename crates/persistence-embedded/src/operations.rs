@@ -15,6 +15,7 @@ use crate::bulk::{Bulk, Taken};
 use crate::columns::{Columns, version};
 use crate::error::DbError;
 use crate::group::Group;
+use crate::known::Known;
 use crate::results::{self, Results};
 use crate::world::OpenWorld;
 use crate::writer::Undo;
@@ -78,7 +79,7 @@ impl OperationStore for Operations {
         let work = move |group: &Group<'_>| {
             let operation = get(group, id)?.filter(|operation| !operation.state.is_ended());
             let operation = operation.filter(|_| world.leases().renew(id, &batch.lease)).ok_or(WorkError::NotYours)?;
-            Ok(work(group, operation, &batch)?)
+            Ok(work((group, world.known_clusters()), operation, &batch)?)
         };
         let worked: Result<FleetWorked, WorkError> = self.0.write(instant, Undo::Nothing, work).await;
         if worked.as_ref().is_ok_and(|worked| worked.operation.state.is_ended()) {
@@ -186,8 +187,12 @@ fn run(db: &Connection, mut operation: FleetOperation) -> Result<FleetOperation,
     Ok(operation)
 }
 
-fn work(group: &Group<'_>, mut operation: FleetOperation, batch: &FleetBatch) -> Result<FleetWorked, DbError> {
-    let mut bulk = Bulk::new(group, batch.sizes.as_deref());
+fn work(
+    (group, known): (&Group<'_>, &Known),
+    mut operation: FleetOperation,
+    batch: &FleetBatch,
+) -> Result<FleetWorked, DbError> {
+    let mut bulk = Bulk::new(group, known, batch.sizes.as_deref());
     let mut results = Results::new(group, number(&operation)?, &batch.entries)?;
     let mut entries: Vec<Taken> = Vec::with_capacity(batch.entries.len());
     for entry in &batch.entries {

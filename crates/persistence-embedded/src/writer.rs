@@ -118,6 +118,7 @@ impl Writer {
     /// Writes what waits, as one group, and answers it. `reached` learns the latest instant before the answers go out.
     pub(crate) fn write_group(&self, reached: impl FnOnce(Instant)) -> Progress {
         let hand = Hand { queue: &self.queue };
+        self.gather();
         let mut jobs: Vec<_> = {
             let mut queue = self.queue.lock();
             let count = queue.jobs.len().min(Self::MAX_GROUP);
@@ -134,6 +135,21 @@ impl Writer {
             job.answer(result.as_ref().err());
         }
         hand.open()
+    }
+
+    /// Offers the core to whoever queues jobs, as long as more come of it. Where that one waits for this very core, a commit is shared by
+    /// few otherwise.
+    fn gather(&self) {
+        let waiting = || self.queue.lock().jobs.len();
+        let mut count = waiting();
+        while count < Self::MAX_GROUP {
+            std::thread::yield_now();
+            let more = waiting();
+            if more == count {
+                return;
+            }
+            count = more;
+        }
     }
 
     /// Runs the jobs in one transaction; gives the latest instant of those that took effect.
