@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use cloudm_domain::{
     Capacity, Cause, Cluster, ClusterId, Effect, FaultOn, FaultRefusal, FaultRule, FleetProgress, FleetState,
     Incarnation, Instant, Machine, MachineId, NewMachine, OperationId, Outcome, Pool, Preset, Protection, Rate, Rules,
@@ -14,8 +13,8 @@ use crate::machines::MachineCommands;
 use crate::operations::Fleet;
 use crate::ports::{
     Accepted, Cursor, FleetOperation, FleetWork, MachinePage, MachineQuery, MachineStore, MachineWalk, MockAnswerStore,
-    MockClusterStore, MockFaultStore, MockMachineStore, MockOperationStore, MockWorldStore, NewWorld, PlacedMachine,
-    Position, Runner, StoreError, World, WorldStore, WorldView,
+    MockClusterStore, MockFaultStore, MockMachineStore, MockOperationStore, MockWorldStore, NewWorld, PageByPage,
+    PlacedMachine, Position, Runner, World, WorldStore, WorldView,
 };
 use crate::settler::Settler;
 use crate::stripes::Stripes;
@@ -127,20 +126,10 @@ pub(crate) fn walking<F>(pages: F) -> impl Fn(MachineQuery) -> Box<dyn MachineWa
 where
     F: Fn(&MachineQuery) -> MachinePage + Clone + Send + 'static,
 {
-    move |query| Box::new(Walking { pages: pages.clone(), query })
-}
-
-struct Walking<F> {
-    pages: F,
-    query: MachineQuery,
-}
-
-#[async_trait]
-impl<F: Fn(&MachineQuery) -> MachinePage + Send> MachineWalk for Walking<F> {
-    async fn next(&mut self) -> Result<MachinePage, StoreError> {
-        let page = (self.pages)(&self.query);
-        self.query.after = page.next.clone();
-        Ok(page)
+    move |query| {
+        let (mut machines, pages) = (MockMachineStore::new(), pages.clone());
+        machines.expect_list().returning(move |query| Ok(pages(query)));
+        Box::new(PageByPage::new(Arc::new(machines), query))
     }
 }
 

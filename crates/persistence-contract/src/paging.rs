@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use cloudm_application::ports::{MachinePage, MachineQuery, MachineStore, MachineWalk, SortKey, StoreError};
+use cloudm_application::ports::{MachineQuery, MachineStore, MachineWalk, PageByPage, SortKey};
 use cloudm_domain::{Command, Machine, MachineId, MachineState, Order, OrderKey, Rules, Selector, SelectorField};
 
 use crate::builders::{after, asked, cluster_in, create, draft, draft_at, named, orders, query, update};
@@ -117,20 +116,8 @@ async fn disturb(scene: &Scene<'_>, fleet: &mut Fleet, round: usize) {
     }
 }
 
-/// The pages of a list, each asked for by itself.
-struct Pages(Arc<dyn MachineStore>, MachineQuery);
-
-#[async_trait]
-impl MachineWalk for Pages {
-    async fn next(&mut self) -> Result<MachinePage, StoreError> {
-        let page = self.0.list(&self.1).await?;
-        self.1.after.clone_from(&page.next);
-        Ok(page)
-    }
-}
-
 pub async fn a_list_meets_each_lasting_machine_once(fixture: &dyn Fixture) {
-    meets_each_once(fixture, |machines, query| Box::new(Pages(machines, query))).await;
+    meets_each_once(fixture, |machines, query| Box::new(PageByPage::new(machines, query))).await;
 }
 
 pub async fn a_walk_meets_each_lasting_machine_once(fixture: &dyn Fixture) {

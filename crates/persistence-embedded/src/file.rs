@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::OpenError;
+use crate::log;
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +60,6 @@ impl Durability {
 const STATEMENTS: usize = 128;
 /// How long a connection waits for another one that holds a lock. Only SQLite's own recovery ever does for long.
 const BUSY: Duration = Duration::from_secs(5);
-/// Pages of the write-ahead log (of 4 KiB) at which a commit also moves them into the file, unless the log is seen to apart.
-const CHECKPOINT_PAGES: i64 = 8_000;
 /// The bytes that the log may keep on the disk once it was moved.
 const LOG_BYTES: i64 = 64 << 20;
 /// The bytes of a file that are read through the page cache of the host, without a copy.
@@ -153,7 +152,7 @@ fn connect(path: &Path, kind: Kind, durability: Durability, flags: OpenFlags) ->
     let format = identify(&db, kind)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", durability.synchronous())?;
-    db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    db.pragma_update(None, "wal_autocheckpoint", log::LONG)?;
     db.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;

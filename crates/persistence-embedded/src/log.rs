@@ -13,7 +13,7 @@ use crate::file::{self, Durability};
 use crate::sql;
 
 /// Pages (of 4 KiB) of a log that is to begin anew.
-const LONG: i64 = 8_000;
+pub(crate) const LONG: i64 = 8_000;
 /// Pages that the writer moves itself.
 const FEW: i64 = 1_000;
 /// Pages of a log at which a commit waits for readers to leave it, for a crowd of them can put off for ever that all is moved.
@@ -43,13 +43,13 @@ impl Log {
     /// Looks at the log after a commit, and bounds it. Says whether somebody has to [move](Self::move_beside) it.
     pub(crate) fn bound(&self, writer: &Connection) -> rusqlite::Result<bool> {
         let Pages { all, left } = pages(writer, sql::LOG)?;
-        if all < LONG || self.moving.load(Ordering::Acquire) && all < TOO_LONG {
-            return Ok(false);
-        }
-        if left > FEW && all < TOO_LONG {
+        if all >= TOO_LONG {
+            pages(writer, sql::CHECKPOINT_ALL)?;
+        } else if all >= LONG && left > FEW {
             return Ok(!self.moving.swap(true, Ordering::AcqRel));
+        } else if all >= LONG && !self.moving.load(Ordering::Acquire) {
+            pages(writer, sql::CHECKPOINT)?;
         }
-        pages(writer, if all < TOO_LONG { sql::CHECKPOINT } else { sql::CHECKPOINT_ALL })?;
         Ok(false)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudm_application::ports::{
-    Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWalk, MachineWrite,
+    Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWalk, MachineWrite, PageByPage,
     PlacedMachine, StoreError,
 };
 use cloudm_domain::{ClusterId, Instant, Machine, MachineId, Name, PoolSizes};
@@ -21,21 +21,6 @@ use crate::{answers, bulk, clusters, counts, events, list, record, sql};
 
 /// The machines of one world.
 pub(crate) struct Machines(pub(crate) Arc<OpenWorld>);
-
-/// Finds each page by its key, which takes no longer than to go on from an open place.
-struct Walk {
-    machines: Machines,
-    query: MachineQuery,
-}
-
-#[async_trait]
-impl MachineWalk for Walk {
-    async fn next(&mut self) -> Result<MachinePage, StoreError> {
-        let page = self.machines.list(&self.query).await?;
-        self.query.after.clone_from(&page.next);
-        Ok(page)
-    }
-}
 
 #[async_trait]
 impl MachineStore for Machines {
@@ -57,7 +42,8 @@ impl MachineStore for Machines {
     }
 
     fn walk(&self, query: MachineQuery) -> Box<dyn MachineWalk> {
-        Box::new(Walk { machines: Self(self.0.clone()), query })
+        // To find a page by its key takes no longer than to go on from an open place.
+        Box::new(PageByPage::new(Arc::new(Self(self.0.clone())), query))
     }
 
     async fn due(&self, until: Instant, limit: usize) -> Result<Vec<Machine>, StoreError> {

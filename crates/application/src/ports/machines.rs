@@ -198,6 +198,28 @@ pub trait MachineWalk: Send {
     async fn next(&mut self) -> Result<MachinePage, StoreError>;
 }
 
+/// A walk that keeps no place open: it asks for each page anew, by the key that the one before ends with.
+pub struct PageByPage {
+    machines: Arc<dyn MachineStore>,
+    query: MachineQuery,
+}
+
+impl PageByPage {
+    /// A walk through the machines of a store.
+    pub fn new(machines: Arc<dyn MachineStore>, query: MachineQuery) -> Self {
+        Self { machines, query }
+    }
+}
+
+#[async_trait]
+impl MachineWalk for PageByPage {
+    async fn next(&mut self) -> Result<MachinePage, StoreError> {
+        let page = self.machines.list(&self.query).await?;
+        self.query.after.clone_from(&page.next);
+        Ok(page)
+    }
+}
+
 /// The machines of a world.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]

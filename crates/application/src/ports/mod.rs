@@ -29,7 +29,7 @@ pub use events::{CreationQuery, EventPage, EventQuery, EventStore, Position, Pos
 pub use faults::{FaultMatches, FaultStore, RequestCounted};
 pub use machines::{
     Accepted, Commit, CommitError, MachineCount, MachinePage, MachineQuery, MachineStore, MachineWalk, MachineWrite,
-    PlacedMachine, SortKey,
+    PageByPage, PlacedMachine, SortKey,
 };
 pub use operations::{
     AcceptError, Cursor, Ending, FleetBatch, FleetEntry, FleetOperation, FleetResult, FleetTemplate, FleetWork,
