@@ -2,20 +2,16 @@
 
 use cloudm_application::ports::{CommitError, MachineWrite};
 use cloudm_domain::{ClusterId, Machine, MachineId, PoolSizes};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use crate::columns::version;
-use crate::counts::Deltas;
 use crate::error::DbError;
-use crate::events::Appender;
-use crate::faults::Matches;
 use crate::group::Group;
-use crate::held::Held;
 use crate::known::Known;
 use crate::places::Places;
 use crate::pool::offer_core;
-use crate::rows::Rows;
-use crate::{clusters, faults, sql};
+use crate::statements::Statements;
+use crate::{clusters, faults};
 
 /// Whether a write was taken, or why not. Where it was not, nothing of it is written: there is nothing to undo.
 pub(crate) type Taken = Result<(), CommitError>;
@@ -24,19 +20,15 @@ pub(crate) type Taken = Result<(), CommitError>;
 ///
 /// All conditions of a write hold before anything of it is written. So one that is refused leaves the others alone, without a
 /// savepoint for each; an error, which is SQLite's, ends them all.
-pub(crate) struct Bulk<'db> {
-    group: &'db Group<'db>,
-    known: &'db Known,
-    rows: Rows<'db>,
-    events: Appender<'db>,
-    id_used: Held<'db>,
-    name_held: Held<'db>,
-    version: Held<'db>,
+pub(crate) struct Bulk<'a, 'db> {
+    group: &'a Group<'db>,
+    known: &'a Known,
+    statements: Box<Statements<'db>>,
     /// The last cluster that was found: a batch is often made in one.
     cluster: Option<ClusterId>,
     writes: usize,
     /// Who decides about places, where there is not room for any number.
-    places: Option<Places<'db>>,
+    places: Option<Places<'a, 'db>>,
 }
 
 /// Writes many; says what became of each, in their order.
@@ -47,30 +39,19 @@ pub(crate) fn write_all(
 ) -> Result<Vec<Taken>, DbError> {
     let mut bulk = Bulk::new(group, known, sizes);
     let taken = writes.iter().map(|write| bulk.write(write)).collect::<Result<_, _>>()?;
-    group.count(bulk.finish());
+    bulk.finish();
     Ok(taken)
 }
 
-impl<'db> Bulk<'db> {
-    pub(crate) fn new(group: &'db Group<'db>, known: &'db Known, sizes: Option<&'db PoolSizes>) -> Self {
-        let db: &'db Connection = group;
-        Self {
-            group,
-            known,
-            rows: Rows::new(db),
-            events: Appender::new(db),
-            id_used: Held::new(db, sql::MACHINE_ID_USED),
-            name_held: Held::new(db, sql::MACHINE_NAME_HELD),
-            version: Held::new(db, sql::MACHINE_VERSION),
-            cluster: None,
-            writes: 0,
-            places: sizes.map(|sizes| Places::new(group, sizes)),
-        }
+impl<'a, 'db> Bulk<'a, 'db> {
+    pub(crate) fn new(group: &'a Group<'db>, known: &'a Known, sizes: Option<&'a PoolSizes>) -> Self {
+        let places = sizes.map(|sizes| Places::new(group, sizes));
+        Self { group, known, statements: group.statements(), cluster: None, writes: 0, places }
     }
 
-    /// Ends it; gives what is to be written for all of them at once.
-    pub(crate) fn finish(self) -> (Deltas, Matches) {
-        (self.rows.finish(), self.events.finish())
+    /// Ends it, once all else of a write is written: where that fails, nothing of it counts.
+    pub(crate) fn finish(self) {
+        self.group.count(self.statements);
     }
 
     /// Makes, replaces or deletes a machine.
@@ -87,11 +68,11 @@ impl<'db> Bulk<'db> {
             (None, None) => self.refuse(write)?,
             (None, Some(machine)) => self.create(machine, write)?,
             (Some(old), Some(new)) => self.update(old, new, write)?,
-            (Some(machine), None) if self.rows.delete(machine)? => Ok(()),
+            (Some(machine), None) if self.statements.rows.delete(machine)? => Ok(()),
             (Some(_), None) => Err(CommitError::Conflict),
         };
         if taken.is_ok() {
-            self.events.append(&write.events)?;
+            self.statements.events.append(&write.events)?;
         }
         Ok(taken)
     }
@@ -100,7 +81,7 @@ impl<'db> Bulk<'db> {
     fn is_miscounted(&self, write: &MachineWrite) -> Result<bool, DbError> {
         for (fault, number) in write.numbered() {
             let stored = faults::matches_of(self.group, fault)?;
-            let before = stored + self.group.matches_of(fault) + self.events.matches_of(fault);
+            let before = stored + self.group.matches_of(fault) + self.statements.events.matches_of(fault);
             if u64::try_from(before).ok().and_then(|before| before.checked_add(1)) != Some(number) {
                 return Ok(true);
             }
@@ -116,7 +97,7 @@ impl<'db> Bulk<'db> {
 
     /// Fails where the id was used before, or the cluster does not exist.
     fn check_new(&mut self, id: MachineId, cluster: ClusterId) -> Result<Taken, DbError> {
-        let used = self.id_used.get()?.query_row([id.as_bytes()], |row| row.get(0))?;
+        let used = self.statements.id_used.get()?.query_row([id.as_bytes()], |row| row.get(0))?;
         if used {
             return Ok(Err(CommitError::IdUsed));
         }
@@ -137,7 +118,7 @@ impl<'db> Bulk<'db> {
             }
         }
         // The id is free, so it is the name that may be taken.
-        Ok(if self.rows.insert(machine)? { Ok(()) } else { Err(CommitError::NameTaken) })
+        Ok(if self.statements.rows.insert(machine)? { Ok(()) } else { Err(CommitError::NameTaken) })
     }
 
     fn exists(&mut self, cluster: ClusterId) -> Result<bool, DbError> {
@@ -150,7 +131,7 @@ impl<'db> Bulk<'db> {
 
     fn refuse_place(&mut self, write: &MachineWrite) -> Result<bool, DbError> {
         match &mut self.places {
-            Some(places) => places.refuse(write, self.rows.pending()),
+            Some(places) => places.refuse(write, self.statements.rows.pending()),
             None => Ok(false),
         }
     }
@@ -173,17 +154,17 @@ impl<'db> Bulk<'db> {
             // The version comes before this, too.
             return Ok(Err(if self.is_current(old)? { CommitError::NoPlace } else { CommitError::Conflict }));
         }
-        Ok(if self.rows.update(old, new)? { Ok(()) } else { Err(CommitError::Conflict) })
+        Ok(if self.statements.rows.update(old, new)? { Ok(()) } else { Err(CommitError::Conflict) })
     }
 
     fn is_current(&mut self, machine: &Machine) -> Result<bool, DbError> {
-        let stored = self.version.get()?.query_row([machine.id.as_bytes()], |row| row.get(0)).optional()?;
+        let stored = self.statements.version.get()?.query_row([machine.id.as_bytes()], |row| row.get(0)).optional()?;
         Ok(stored == Some(version(machine.version)?))
     }
 
     fn holder(&mut self, machine: &Machine) -> Result<Option<MachineId>, DbError> {
         let place = params![machine.cluster_id.as_bytes(), machine.name.as_str()];
-        let holder = self.name_held.get()?.query_row(place, |row| row.get(0)).optional()?;
+        let holder = self.statements.name_held.get()?.query_row(place, |row| row.get(0)).optional()?;
         Ok(holder.map(MachineId::from_bytes))
     }
 }

@@ -6,16 +6,16 @@ use async_trait::async_trait;
 use cloudm_application::ports::{
     CreationQuery, EventPage, EventQuery, EventStore, Position, PositionedEvent, StoreError,
 };
-use cloudm_domain::{Change, FaultId, Incarnation, MachineEvent, MachineId};
-use rusqlite::{Connection, Row, params};
+use cloudm_domain::{FaultId, Incarnation, MachineEvent, MachineId};
+use rusqlite::{Connection, params};
 
-use crate::columns::{Columns, version};
+use crate::columns::version;
 use crate::error::{DbError, closed};
 use crate::faults::Matches;
 use crate::held::Held;
-use crate::sql;
 use crate::world::OpenWorld;
 use crate::writer::millis;
+use crate::{runs, sql};
 
 /// The history of one world.
 pub(crate) struct Events(pub(crate) Arc<OpenWorld>);
@@ -93,13 +93,15 @@ fn page(db: &Connection, incarnation: Incarnation, query: &EventQuery) -> Result
     };
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
-        if query.until.is_some_and(|until| row.get::<_, i64>(3).is_ok_and(|at| at > millis(until))) {
-            break;
+        for (seq, event) in runs::read(row)?.filter(|(seq, _)| *seq > after) {
+            if query.until.is_some_and(|until| event.at > until) {
+                return Ok(EventPage { events, more: false });
+            }
+            if events.len() == limit {
+                return Ok(EventPage { events, more: true });
+            }
+            events.push(PositionedEvent { position: position(incarnation, seq), event });
         }
-        if events.len() == limit {
-            return Ok(EventPage { events, more: true });
-        }
-        events.push(read(row, incarnation)?);
     }
     Ok(EventPage { events, more: false })
 }
@@ -116,46 +118,48 @@ fn created(db: &Connection, query: &CreationQuery) -> Result<Vec<MachineEvent>, 
     let mut rows = statement.query(params![millis(query.until), after.0, after.1, limit])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
-        events.push(read_event(row)?);
+        // What made the machine is the first one of its run.
+        events.extend(runs::read(row)?.next().map(|(_, event)| event));
     }
     Ok(events)
 }
 
-fn read(row: &Row<'_>, incarnation: Incarnation) -> Result<PositionedEvent, DbError> {
-    Ok(PositionedEvent { position: position(incarnation, row.get(0)?), event: read_event(row)? })
-}
-
-/// Reads the event of a row, in whose first column its number is.
-pub(crate) fn read_event(row: &Row<'_>) -> Result<MachineEvent, DbError> {
-    let columns = Columns(row);
-    let bytes = row.get_ref(4)?.as_blob().map_err(|why| DbError::damaged("an event", why))?;
-    let change: Change = postcard::from_bytes(bytes).map_err(|why| DbError::damaged("an event", why))?;
-    let machine = MachineId::from_bytes(columns.id(1)?);
-    Ok(MachineEvent { machine, version: columns.number(2)?, at: columns.instant(3)?, change })
-}
-
 /// Adds events to the history.
 pub(crate) struct Appender<'db> {
+    newest: Held<'db>,
     insert: Held<'db>,
-    /// The bytes of one event after the other.
-    change: Vec<u8>,
+    /// The number of the last event, once it is known.
+    last: Option<i64>,
+    /// The bytes of one run after the other.
+    run: Vec<u8>,
     matches: Matches,
 }
 
 impl<'db> Appender<'db> {
     pub(crate) fn new(db: &'db Connection) -> Self {
-        Self { insert: Held::new(db, sql::EVENT_INSERT), change: Vec::new(), matches: Matches::default() }
+        let (newest, insert) = (Held::new(db, sql::EVENT_LAST), Held::new(db, sql::EVENT_INSERT));
+        Self { newest, insert, last: None, run: Vec::new(), matches: Matches::default() }
     }
 
     pub(crate) fn append(&mut self, events: &[MachineEvent]) -> Result<(), DbError> {
-        for event in events {
-            self.change.clear();
-            self.change = postcard::to_extend(&event.change, std::mem::take(&mut self.change))
-                .map_err(|_| DbError::Misused("an event cannot be written"))?;
-            let (machine, version, at) = (event.machine.as_bytes(), version(event.version)?, millis(event.at));
-            self.insert.execute(params![machine, version, at, self.change])?;
-            self.matches.count(event);
+        for run in runs::of(events) {
+            self.insert(run)?;
         }
+        events.iter().for_each(|event| self.matches.count(event));
+        Ok(())
+    }
+
+    fn insert(&mut self, run: &[MachineEvent]) -> Result<(), DbError> {
+        let Some(first) = run.first() else { return Ok(()) };
+        self.run = runs::write(run, std::mem::take(&mut self.run))?;
+        let last = match self.last {
+            Some(last) => last,
+            None => self.newest.get()?.query_row([], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0),
+        };
+        let seq = i64::try_from(run.len()).unwrap_or(i64::MAX).saturating_add(last);
+        let (machine, version, at) = (first.machine.as_bytes(), version(first.version)?, millis(first.at));
+        self.insert.execute(params![seq, machine, version, at, self.run])?;
+        self.last = Some(seq);
         Ok(())
     }
 
@@ -164,9 +168,9 @@ impl<'db> Appender<'db> {
         self.matches.of(fault)
     }
 
-    /// Ends it; gives what is to be written for all events at once.
-    pub(crate) fn finish(self) -> Matches {
-        self.matches
+    /// Gives what is to be written for all events so far at once.
+    pub(crate) fn finish(&mut self) -> Matches {
+        std::mem::take(&mut self.matches)
     }
 }
 
@@ -175,61 +179,7 @@ pub(crate) fn id_used(db: &Connection, id: MachineId) -> Result<bool, DbError> {
     Ok(db.prepare_cached(sql::MACHINE_ID_USED)?.query_row([id.as_bytes()], |row| row.get(0))?)
 }
 
-/// The number of a machine's first event: its creation.
+/// The number of a machine's creation, or of what was committed with it.
 pub(crate) fn first_of(db: &Connection, id: MachineId) -> Result<Option<i64>, DbError> {
     Ok(db.prepare_cached(sql::EVENT_FIRST)?.query_row([id.as_bytes()], |row| row.get(0))?)
-}
-
-#[cfg(test)]
-mod tests {
-    use cloudm_domain::{
-        Cause, ClusterId, Created, Entered, Instant, MachineState, Protection, Reason, Step, StepKind, Tags,
-    };
-
-    use super::*;
-
-    fn one_of_each() -> Vec<Change> {
-        let next = Some(Step { at: Instant::DEFAULT_START, kind: StepKind::Repair });
-        let tags = Tags::new(vec!["team:a".parse().unwrap()]).unwrap();
-        let protection = Protection { stop: true, terminate: false };
-        let created = Created {
-            cluster_id: ClusterId::from_bytes([0xab; 12]),
-            name: "web".parse().unwrap(),
-            machine_type: "small".parse().unwrap(),
-            tags: tags.clone(),
-            protection,
-            to: MachineState::Running,
-            next,
-        };
-        let entered = Entered {
-            state: MachineState::Updating,
-            cause: Cause::Resize,
-            to: MachineState::Stopped,
-            next,
-            reason: Some(Reason::Crashed),
-            machine_type: Some("large".parse().unwrap()),
-        };
-        vec![
-            Change::Created(Box::new(created)),
-            Change::Edited { name: Some("db".parse().unwrap()), tags: Some(tags), protection: Some(protection) },
-            Change::DeleteRequested,
-            Change::Entered(entered),
-        ]
-    }
-
-    /// What is on people's disks. A change of these bytes needs an upgrade of the format.
-    #[test]
-    fn events_are_stored_as_ever() {
-        let stored: Vec<_> = one_of_each().iter().map(|change| postcard::to_stdvec(change).unwrap()).collect();
-        let expected: [&[u8]; 4] = [
-            b"\x00\x18abababababababababababab\x03web\x05small\x01\x06team:a\x01\x00\x02\x01\x80\xe8\x96\xd6\x8d\x37\x02",
-            b"\x01\x01\x02db\x01\x01\x06team:a\x01\x01\x00",
-            b"\x02",
-            b"\x03\x09\x05\x04\x01\x80\xe8\x96\xd6\x8d\x37\x02\x01\x01\x01\x05large",
-        ];
-        for (bytes, change) in stored.iter().zip(one_of_each()) {
-            assert_eq!(postcard::from_bytes::<Change>(bytes).unwrap(), change);
-        }
-        assert_eq!(stored, expected);
-    }
 }

@@ -35,6 +35,7 @@ pub(crate) const WORLD: Kind = Kind {
         include_str!("schema/world_6.sql"),
         include_str!("schema/world_7.sql"),
         include_str!("schema/world_8.sql"),
+        include_str!("schema/world_9.sql"),
     ],
 };
 

@@ -1,6 +1,6 @@
 //! What writes that share a transaction have in common.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 
 use cloudm_domain::{ClusterId, Code, FaultId, PoolSizes};
@@ -9,23 +9,32 @@ use rusqlite::Connection;
 use crate::counts::Deltas;
 use crate::error::DbError;
 use crate::faults::Matches;
+use crate::statements::Statements;
 
 /// A group of writes: its transaction, and what is written once for all of them, before it is committed.
 pub(crate) struct Group<'db> {
     db: &'db Connection,
+    /// Those that no write has, kept from one to the next.
+    statements: Cell<Option<Box<Statements<'db>>>>,
     counts: RefCell<Deltas>,
     matches: RefCell<Matches>,
 }
 
 impl<'db> Group<'db> {
     pub(crate) fn new(db: &'db Connection) -> Self {
-        Self { db, counts: RefCell::default(), matches: RefCell::default() }
+        Self { db, statements: Cell::default(), counts: RefCell::default(), matches: RefCell::default() }
     }
 
-    /// Takes what a write changed of the counts, once all else of it is written.
-    pub(crate) fn count(&self, (deltas, matches): (Deltas, Matches)) {
-        self.counts.borrow_mut().add_all(deltas);
-        self.matches.borrow_mut().add_all(matches);
+    /// The statements of a write. Where it fails, they are gone with it.
+    pub(crate) fn statements(&self) -> Box<Statements<'db>> {
+        self.statements.take().unwrap_or_else(|| Box::new(Statements::new(self.db)))
+    }
+
+    /// Takes what a write changed of the counts, once all else of it is written, and its statements.
+    pub(crate) fn count(&self, mut statements: Box<Statements<'db>>) {
+        self.counts.borrow_mut().add_all(statements.rows.finish());
+        self.matches.borrow_mut().add_all(statements.events.finish());
+        self.statements.set(Some(statements));
     }
 
     /// By how much what was taken changes the places that are held in a pool.

@@ -288,6 +288,7 @@ mod tests {
             assert!(rows.insert(&Machine::create(new, at, &rules).machine).unwrap());
         }
         rows.finish().write(&fill).unwrap();
+        drop(rows);
         fill.commit().unwrap();
         (directory, db)
     }

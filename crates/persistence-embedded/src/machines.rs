@@ -130,7 +130,7 @@ fn write(group: &Group<'_>, commit: &Commit, (known, wall): (&Known, u64)) -> Re
     let mut bulk = Bulk::new(group, known, commit.sizes.as_deref());
     bulk.write(&commit.write)??;
     commit.keep.iter().try_for_each(|answer| answers::put(group, answer))?;
-    group.count(bulk.finish());
+    bulk.finish();
     Ok(())
 }
 

@@ -212,7 +212,7 @@ fn work(
         batch.ending.iter().for_each(|ending| operation.end(ending));
     }
     save(group, &operation)?;
-    group.count(bulk.finish());
+    bulk.finish();
     Ok(FleetWorked { operation, entries })
 }
 

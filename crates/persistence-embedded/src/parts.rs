@@ -11,9 +11,9 @@ use crate::error::DbError;
 use crate::file::{self, Durability};
 use crate::rows::Rows;
 use crate::writer::millis;
-use crate::{clusters, events, record, sql, world};
+use crate::{clusters, events, record, runs, sql, world};
 
-/// Rows of a part.
+/// What a part has, and the events of a run more.
 const ROWS: usize = 1_000;
 
 /// Parts that are written at once.
@@ -26,9 +26,9 @@ pub(crate) fn read(db: &Connection, now: impl FnOnce(&World) -> Instant, to: &Pa
     // Whoever takes no more has all that it wants.
     if to.blocking_send(Part::World(Box::new(record), instant)).is_err()
         || to.blocking_send(Part::Clusters(clusters::select(db, sql::CLUSTER_ALL, [])?)).is_err()
-        || !send(db, sql::ALL_GONE_CLUSTERS, clusters::read_gone, Part::GoneClusters, to)?
-        || !send(db, sql::ALL_MACHINES, record::read, Part::Machines, to)?
-        || !send(db, sql::ALL_EVENTS, events::read_event, Part::Events, to)?
+        || !send(db, sql::ALL_GONE_CLUSTERS, |row| clusters::read_gone(row).map(Some), Part::GoneClusters, to)?
+        || !send(db, sql::ALL_MACHINES, |row| record::read(row).map(Some), Part::Machines, to)?
+        || !send(db, sql::ALL_EVENTS, read_events, Part::Events, to)?
     {
         return Ok(());
     }
@@ -36,11 +36,15 @@ pub(crate) fn read(db: &Connection, now: impl FnOnce(&World) -> Instant, to: &Pa
     Ok(())
 }
 
+fn read_events(row: &Row<'_>) -> Result<impl Iterator<Item = MachineEvent> + use<>, DbError> {
+    Ok(runs::read(row)?.map(|(_, event)| event))
+}
+
 /// Sends what a statement finds; says whether it was taken.
-fn send<T>(
+fn send<T, R: IntoIterator<Item = T>>(
     db: &Connection,
     sql: &str,
-    read: impl Fn(&Row<'_>) -> Result<T, DbError>,
+    read: impl Fn(&Row<'_>) -> Result<R, DbError>,
     part: impl Fn(Vec<T>) -> Part,
     to: &Parts,
 ) -> Result<bool, DbError> {
@@ -48,8 +52,8 @@ fn send<T>(
     let mut rows = statement.query([])?;
     let mut some = Vec::new();
     while let Some(row) = rows.next()? {
-        some.push(read(row)?);
-        if some.len() == ROWS && to.blocking_send(part(std::mem::take(&mut some))).is_err() {
+        some.extend(read(row)?);
+        if some.len() >= ROWS && to.blocking_send(part(std::mem::take(&mut some))).is_err() {
             return Ok(false);
         }
     }

@@ -16,15 +16,15 @@ use crate::group::Group;
 use crate::{clusters, sql};
 
 /// Decides who gets a place, while counts are not written.
-pub(crate) struct Places<'a> {
-    group: &'a Group<'a>,
+pub(crate) struct Places<'a, 'db> {
+    group: &'a Group<'db>,
     sizes: &'a PoolSizes,
     /// What the stored counts say of the pools that were asked about.
     stored: BTreeMap<(Code, Code), i64>,
 }
 
-impl<'a> Places<'a> {
-    pub(crate) fn new(group: &'a Group<'a>, sizes: &'a PoolSizes) -> Self {
+impl<'a, 'db> Places<'a, 'db> {
+    pub(crate) fn new(group: &'a Group<'db>, sizes: &'a PoolSizes) -> Self {
         Self { group, sizes, stored: BTreeMap::new() }
     }
 

@@ -44,9 +44,9 @@ impl<'db> Rows<'db> {
         &self.counts
     }
 
-    /// Ends it; gives what is to be written for all rows at once.
-    pub(crate) fn finish(self) -> Deltas {
-        self.counts
+    /// Gives what is to be written for all rows so far at once.
+    pub(crate) fn finish(&mut self) -> Deltas {
+        std::mem::take(&mut self.counts)
     }
 
     fn write(&mut self, machine: &Machine) -> Result<(), DbError> {

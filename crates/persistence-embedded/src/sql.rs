@@ -82,7 +82,7 @@ statements! {
     TAG_INSERT = "INSERT INTO machine_tags (tag, created_at, id) VALUES (?, ?, ?)";
     TAG_DELETE = "DELETE FROM machine_tags WHERE tag = ? AND created_at = ? AND id = ?";
 
-    EVENT_INSERT = "INSERT INTO events (machine_id, version, at, change) VALUES (?, ?, ?, ?)";
+    EVENT_INSERT = "INSERT INTO events (seq, machine_id, version, at, change) VALUES (?, ?, ?, ?, ?)";
     EVENT_LAST = "SELECT MAX(seq) FROM events";
     EVENT_FIRST = "SELECT MIN(seq) FROM events WHERE machine_id = ?";
     EVENT_PAGE = "SELECT seq, machine_id, version, at, change FROM events WHERE seq > ? ORDER BY seq LIMIT ?";

@@ -1,0 +1,2 @@
+-- A row of events is a run: those of one machine that are written together, up to the number `seq`, with the version and the instant of the
+-- first. A row of before is a run of one event, so there is nothing to change; but who does not know runs must not read them.
