@@ -4,12 +4,12 @@ use cloudm_application::ports::{CommitError, MachineWrite};
 use cloudm_domain::{ClusterId, Machine, MachineId, PoolSizes};
 use rusqlite::{OptionalExtension, params};
 
-use crate::columns::version;
 use crate::error::DbError;
 use crate::group::Group;
 use crate::known::Known;
 use crate::places::Places;
 use crate::pool::offer_core;
+use crate::rows::Stored;
 use crate::statements::Statements;
 use crate::{clusters, faults};
 
@@ -64,17 +64,12 @@ impl<'a, 'db> Bulk<'a, 'db> {
         if self.is_miscounted(write)? {
             return Ok(Err(CommitError::Miscounted));
         }
-        let taken = match (&write.before, &write.after) {
-            (None, None) => self.refuse(write)?,
-            (None, Some(machine)) => self.create(machine, write)?,
-            (Some(old), Some(new)) => self.update(old, new, write)?,
-            (Some(machine), None) if self.statements.rows.delete(machine)? => Ok(()),
-            (Some(_), None) => Err(CommitError::Conflict),
-        };
-        if taken.is_ok() {
-            self.statements.events.append(&write.events)?;
+        match (&write.before, &write.after) {
+            (None, None) => self.refuse(write),
+            (None, Some(machine)) => self.create(machine, write),
+            (Some(old), Some(new)) => self.update(old, new, write),
+            (Some(machine), None) => self.delete(machine, write),
         }
-        Ok(taken)
     }
 
     /// Whether it tells of a match of a fault that is not the next one.
@@ -92,21 +87,26 @@ impl<'a, 'db> Bulk<'a, 'db> {
     /// Takes it that a creation was refused.
     fn refuse(&mut self, write: &MachineWrite) -> Result<Taken, DbError> {
         let (Some(id), Some(created)) = (write.machine(), write.unmade()) else { return Ok(Err(torn().into())) };
-        self.check_new(id, created.cluster_id)
-    }
-
-    /// Fails where the id was used before, or the cluster does not exist.
-    fn check_new(&mut self, id: MachineId, cluster: ClusterId) -> Result<Taken, DbError> {
-        let used = self.statements.id_used.get()?.query_row([id.as_bytes()], |row| row.get(0))?;
-        if used {
+        let Some(at) = write.events.first().map(|event| event.at) else { return Ok(Err(torn().into())) };
+        if self.is_used(id)? {
             return Ok(Err(CommitError::IdUsed));
         }
-        Ok(if self.exists(cluster)? { Ok(()) } else { Err(CommitError::NoCluster) })
+        if !self.exists(created.cluster_id)? {
+            return Ok(Err(CommitError::NoCluster));
+        }
+        let runs = self.statements.events.append(&write.events, None)?;
+        self.statements.rows.set_former(id, at, runs)?;
+        Ok(Ok(()))
     }
 
     fn create(&mut self, machine: &Machine, write: &MachineWrite) -> Result<Taken, DbError> {
-        if let Err(refused) = self.check_new(machine.id, machine.cluster_id)? {
-            return Ok(Err(refused));
+        // Whether another machine has the id is seen when it is inserted, unless something else comes before that.
+        let used = if self.places.is_some() { self.is_used(machine.id)? } else { self.is_former(machine.id)? };
+        if used {
+            return Ok(Err(CommitError::IdUsed));
+        }
+        if !self.exists(machine.cluster_id)? {
+            return Ok(Err(if self.is_used(machine.id)? { CommitError::IdUsed } else { CommitError::NoCluster }));
         }
         if self.places.is_some() {
             // The name comes first.
@@ -117,8 +117,22 @@ impl<'a, 'db> Bulk<'a, 'db> {
                 return Ok(Err(CommitError::NoPlace));
             }
         }
-        // The id is free, so it is the name that may be taken.
-        Ok(if self.statements.rows.insert(machine)? { Ok(()) } else { Err(CommitError::NameTaken) })
+        let runs = self.statements.events.runs_of(&write.events)?;
+        if !self.statements.rows.insert(machine, runs)? {
+            return Ok(Err(if self.is_used(machine.id)? { CommitError::IdUsed } else { CommitError::NameTaken }));
+        }
+        self.statements.events.append(&write.events, None)?;
+        Ok(Ok(()))
+    }
+
+    /// Whether there is, or was, a machine with this id.
+    fn is_used(&mut self, id: MachineId) -> Result<bool, DbError> {
+        Ok(self.statements.id_used.get()?.query_row([id.as_bytes()], |row| row.get(0))?)
+    }
+
+    /// Whether there was one that is no more.
+    fn is_former(&mut self, id: MachineId) -> Result<bool, DbError> {
+        Ok(self.statements.former.get()?.query_row([id.as_bytes()], |row| row.get(0))?)
     }
 
     fn exists(&mut self, cluster: ClusterId) -> Result<bool, DbError> {
@@ -141,25 +155,28 @@ impl<'a, 'db> Bulk<'a, 'db> {
             let misused = DbError::Misused("a machine keeps its id, its cluster and its instant of creation");
             return Ok(Err(misused.into()));
         }
-        if old.name != new.name && new.holds_name() {
-            // The version comes first.
-            if !self.is_current(old)? {
-                return Ok(Err(CommitError::Conflict));
-            }
-            if self.holder(new)?.is_some_and(|holder| holder != new.id) {
-                return Ok(Err(CommitError::NameTaken));
-            }
+        let Some(stored) = self.current(old)? else { return Ok(Err(CommitError::Conflict)) };
+        if old.name != new.name && new.holds_name() && self.holder(new)?.is_some_and(|holder| holder != new.id) {
+            return Ok(Err(CommitError::NameTaken));
         }
         if self.refuse_place(write)? {
-            // The version comes before this, too.
-            return Ok(Err(if self.is_current(old)? { CommitError::NoPlace } else { CommitError::Conflict }));
+            return Ok(Err(CommitError::NoPlace));
         }
-        Ok(if self.statements.rows.update(old, new)? { Ok(()) } else { Err(CommitError::Conflict) })
+        let runs = self.statements.events.append(&write.events, Some(stored.runs.last))?;
+        self.statements.rows.update((old, stored), new, runs.last)?;
+        Ok(Ok(()))
     }
 
-    fn is_current(&mut self, machine: &Machine) -> Result<bool, DbError> {
-        let stored = self.statements.version.get()?.query_row([machine.id.as_bytes()], |row| row.get(0)).optional()?;
-        Ok(stored == Some(version(machine.version)?))
+    fn delete(&mut self, machine: &Machine, write: &MachineWrite) -> Result<Taken, DbError> {
+        let Some(stored) = self.current(machine)? else { return Ok(Err(CommitError::Conflict)) };
+        let runs = self.statements.events.append(&write.events, Some(stored.runs.last))?;
+        self.statements.rows.delete((machine, stored), runs.last)?;
+        Ok(Ok(()))
+    }
+
+    /// What is stored of a machine, where that is of its version.
+    fn current(&mut self, machine: &Machine) -> Result<Option<Stored>, DbError> {
+        Ok(self.statements.rows.find(machine.id)?.filter(|stored| stored.version == machine.version))
     }
 
     fn holder(&mut self, machine: &Machine) -> Result<Option<MachineId>, DbError> {

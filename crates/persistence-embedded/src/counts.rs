@@ -118,6 +118,7 @@ mod tests {
     use super::*;
     use crate::file::{self, Durability, Kind};
     use crate::rows::Rows;
+    use crate::runs::Runs;
 
     fn cluster(number: u8) -> ClusterId {
         ClusterId::from_bytes([number; 12])
@@ -180,8 +181,12 @@ mod tests {
         let (_directory, db) = file(file::WORLD);
         let (stopped, failed) = (machine(1, MachineState::Stopped), machine(1, MachineState::Failed));
         let mut rows = Rows::new(&db);
-        assert!(rows.insert(&stopped).unwrap() && rows.insert(&machine(2, MachineState::Stopped)).unwrap());
-        assert!(rows.update(&stopped, &failed).unwrap());
+        let runs = Runs { first: 1, last: 1 };
+        for machine in [&stopped, &machine(2, MachineState::Stopped)] {
+            assert!(rows.insert(machine, runs).unwrap());
+        }
+        let stored = rows.find(stopped.id).unwrap().unwrap();
+        rows.update((&stopped, stored), &failed, 2).unwrap();
         rows.finish().write(&db).unwrap();
         let mut counts = counted(&db);
         counts.sort_unstable();
@@ -189,7 +194,7 @@ mod tests {
         expected.sort_unstable();
         assert_eq!(counts, expected);
         let mut rows = Rows::new(&db);
-        assert!(rows.delete(&failed).unwrap() && !rows.delete(&failed).unwrap());
+        rows.delete((&failed, stored), 3).unwrap();
         rows.finish().write(&db).unwrap();
         assert_eq!(counted(&db), [(MachineState::Stopped, 1)]);
         let kinds: i64 = db.query_row("SELECT COUNT(*) FROM counts", [], |row| row.get(0)).unwrap();

@@ -13,9 +13,10 @@ use crate::columns::version;
 use crate::error::{DbError, closed};
 use crate::faults::Matches;
 use crate::held::Held;
+use crate::runs::Runs;
 use crate::world::OpenWorld;
 use crate::writer::millis;
-use crate::{runs, sql};
+use crate::{chain, runs, sql};
 
 /// The history of one world.
 pub(crate) struct Events(pub(crate) Arc<OpenWorld>);
@@ -33,7 +34,7 @@ impl EventStore for Events {
 
     async fn created(&self, query: &CreationQuery) -> Result<Vec<MachineEvent>, StoreError> {
         let query = query.clone();
-        self.0.read_on_thread(move |readers| readers.read(|db| created(db, &query))).await
+        self.0.read_on_thread(move |readers| readers.read_moment(|db| created(db, &query))).await
     }
 
     async fn wait(&self, after: &Position) -> Result<(), StoreError> {
@@ -78,47 +79,79 @@ fn page(db: &Connection, incarnation: Incarnation, query: &EventQuery) -> Result
     if !(0..=last(db)?).contains(&after) {
         return Err(DbError::PositionGone);
     }
-    let limit = query.limit.max(1);
-    let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut statement;
-    let mut rows = match query.machine {
-        None => {
-            statement = db.prepare_cached(sql::EVENT_PAGE)?;
-            statement.query([after, one_more])?
-        }
-        Some(machine) => {
-            statement = db.prepare_cached(sql::EVENT_PAGE_OF_MACHINE)?;
-            statement.query(params![machine.as_bytes(), after, one_more])?
-        }
+    let mut filling = Filling { query, limit: query.limit.max(1), incarnation, after, events: Vec::new() };
+    let more = match query.machine {
+        Some(machine) => chain::follow(db, machine, after, |run| filling.add(run))?,
+        None => of_all(db, &mut filling)?,
     };
-    let mut events = Vec::new();
-    while let Some(row) = rows.next()? {
-        for (seq, event) in runs::read(row)?.filter(|(seq, _)| *seq > after) {
-            if query.until.is_some_and(|until| event.at > until) {
-                return Ok(EventPage { events, more: false });
-            }
-            if events.len() == limit {
-                return Ok(EventPage { events, more: true });
-            }
-            events.push(PositionedEvent { position: position(incarnation, seq), event });
-        }
-    }
-    Ok(EventPage { events, more: false })
+    Ok(EventPage { events: filling.events, more: more.unwrap_or(false) })
 }
 
+/// Fills a page with the events of all machines; says, once it has ended, whether there are more.
+fn of_all(db: &Connection, filling: &mut Filling<'_>) -> Result<Option<bool>, DbError> {
+    let one_more = i64::try_from(filling.limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut statement = db.prepare_cached(sql::EVENT_PAGE)?;
+    let mut rows = statement.query([filling.after, one_more])?;
+    let mut more = None;
+    while let (None, Some(row)) = (more, rows.next()?) {
+        more = filling.add(&mut runs::read(row)?);
+    }
+    Ok(more)
+}
+
+/// A page that is being filled.
+struct Filling<'a> {
+    query: &'a EventQuery,
+    limit: usize,
+    incarnation: Incarnation,
+    after: i64,
+    events: Vec<PositionedEvent>,
+}
+
+impl Filling<'_> {
+    /// Adds the events of a run; says, once the page has ended, whether there are more.
+    fn add(&mut self, run: &mut dyn Iterator<Item = (i64, MachineEvent)>) -> Option<bool> {
+        for (seq, event) in run.filter(|(seq, _)| *seq > self.after) {
+            if self.query.until.is_some_and(|until| event.at > until) {
+                return Some(false);
+            }
+            if self.events.len() == self.limit {
+                return Some(true);
+            }
+            self.events.push(PositionedEvent { position: position(self.incarnation, seq), event });
+        }
+        None
+    }
+}
+
+/// The first events of machines that exist, and of those that do not any more, in the order of creation.
 fn created(db: &Connection, query: &CreationQuery) -> Result<Vec<MachineEvent>, DbError> {
-    let (sql, beginning) = if query.descending {
-        (sql::EVENT_CREATED_DESCENDING, (i64::MAX, [0xff; 12]))
+    let limit = query.limit.max(1);
+    let (sources, beginning) = if query.descending {
+        let sources =
+            [sql::CREATED_LIVE_DESCENDING, sql::CREATED_TERMINATED_DESCENDING, sql::CREATED_FORMER_DESCENDING];
+        (sources, (i64::MAX, [0xff; 12]))
     } else {
-        (sql::EVENT_CREATED, (-1, [0; 12]))
+        ([sql::CREATED_LIVE, sql::CREATED_TERMINATED, sql::CREATED_FORMER], (-1, [0; 12]))
     };
     let after = query.after.map_or(beginning, |(at, id)| (millis(at), *id.as_bytes()));
-    let limit = i64::try_from(query.limit.max(1)).unwrap_or(i64::MAX);
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query(params![millis(query.until), after.0, after.1, limit])?;
-    let mut events = Vec::new();
-    while let Some(row) = rows.next()? {
-        // What made the machine is the first one of its run.
+    let mut found: Vec<(i64, [u8; 12], i64)> = Vec::new();
+    for sql in sources {
+        let mut statement = db.prepare_cached(sql)?;
+        let values = params![millis(query.until), after.0, after.1, i64::try_from(limit).unwrap_or(i64::MAX)];
+        let mut rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.try_for_each(|row| row.map(|one| found.push(one)))?;
+    }
+    found.sort_unstable();
+    if query.descending {
+        found.reverse();
+    }
+    found.truncate(limit);
+    let mut statement = db.prepare_cached(sql::EVENT_GET)?;
+    let mut events = Vec::with_capacity(found.len());
+    for (_, _, run) in found {
+        let mut rows = statement.query([run])?;
+        let row = rows.next()?.ok_or_else(|| DbError::damaged("the history of a machine", "it has no beginning"))?;
         events.extend(runs::read(row)?.next().map(|(_, event)| event));
     }
     Ok(events)
@@ -141,26 +174,38 @@ impl<'db> Appender<'db> {
         Self { newest, insert, last: None, run: Vec::new(), matches: Matches::default() }
     }
 
-    pub(crate) fn append(&mut self, events: &[MachineEvent]) -> Result<(), DbError> {
-        for run in runs::of(events) {
-            self.insert(run)?;
-        }
-        events.iter().for_each(|event| self.matches.count(event));
-        Ok(())
+    /// The runs that events of one machine will be, where they are added next.
+    pub(crate) fn runs_of(&mut self, events: &[MachineEvent]) -> Result<Runs, DbError> {
+        Ok(Runs::after(self.last()?, events))
     }
 
-    fn insert(&mut self, run: &[MachineEvent]) -> Result<(), DbError> {
-        let Some(first) = run.first() else { return Ok(()) };
+    /// Adds events of one machine, after its run of the number `previous`; gives their runs.
+    pub(crate) fn append(&mut self, events: &[MachineEvent], mut previous: Option<i64>) -> Result<Runs, DbError> {
+        let added = self.runs_of(events)?;
+        for run in runs::of(events) {
+            previous = Some(self.insert(run, previous)?);
+        }
+        events.iter().for_each(|event| self.matches.count(event));
+        Ok(Runs { last: previous.unwrap_or(added.last), ..added })
+    }
+
+    fn last(&mut self) -> Result<i64, DbError> {
+        if let Some(last) = self.last {
+            return Ok(last);
+        }
+        let last: Option<i64> = self.newest.get()?.query_row([], |row| row.get(0))?;
+        Ok(*self.last.insert(last.unwrap_or(0)))
+    }
+
+    fn insert(&mut self, run: &[MachineEvent], previous: Option<i64>) -> Result<i64, DbError> {
+        let first = run.first().ok_or(DbError::Misused("a run has events"))?;
         self.run = runs::write(run, std::mem::take(&mut self.run))?;
-        let last = match self.last {
-            Some(last) => last,
-            None => self.newest.get()?.query_row([], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0),
-        };
-        let seq = i64::try_from(run.len()).unwrap_or(i64::MAX).saturating_add(last);
+        let Runs { last: seq, .. } = Runs::after(self.last()?, run);
         let (machine, version, at) = (first.machine.as_bytes(), version(first.version)?, millis(first.at));
-        self.insert.execute(params![seq, machine, version, at, self.run])?;
+        let mile = runs::is_mile(run).then_some(1);
+        self.insert.execute(params![seq, machine, version, at, self.run, previous, mile])?;
         self.last = Some(seq);
-        Ok(())
+        Ok(seq)
     }
 
     /// How often a fault matched by the events so far.
@@ -174,12 +219,7 @@ impl<'db> Appender<'db> {
     }
 }
 
-/// Whether a machine ever had this id: it had a first event then, which stays.
+/// Whether there is, or was, a machine with this id.
 pub(crate) fn id_used(db: &Connection, id: MachineId) -> Result<bool, DbError> {
     Ok(db.prepare_cached(sql::MACHINE_ID_USED)?.query_row([id.as_bytes()], |row| row.get(0))?)
-}
-
-/// The number of a machine's creation, or of what was committed with it.
-pub(crate) fn first_of(db: &Connection, id: MachineId) -> Result<Option<i64>, DbError> {
-    Ok(db.prepare_cached(sql::EVENT_FIRST)?.query_row([id.as_bytes()], |row| row.get(0))?)
 }

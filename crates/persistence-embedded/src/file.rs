@@ -65,8 +65,9 @@ const BUSY: Duration = Duration::from_secs(5);
 const LOG_BYTES: i64 = 64 << 20;
 /// The bytes of a file that are read through the page cache of the host, without a copy.
 const MAPPED_BYTES: i64 = 1 << 30;
-/// The KiB of pages that a connection itself keeps.
-const WRITER_CACHE_KIB: i64 = 32 << 10;
+/// The KiB of pages that a connection itself keeps. More of them make writes no faster: the host has the others, and where a commit has balanced a
+/// tree, SQLite looks through all that it keeps.
+const WRITER_CACHE_KIB: i64 = 8 << 10;
 const READER_CACHE_KIB: i64 = 4 << 10;
 
 /// Opens a file for reading and writing, upgrading it where it is older than this server.

@@ -33,6 +33,7 @@
 mod answers;
 mod bulk;
 mod catalogue;
+mod chain;
 mod clusters;
 mod columns;
 mod counts;

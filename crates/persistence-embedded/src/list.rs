@@ -35,7 +35,7 @@ use rusqlite::Connection;
 
 use crate::error::DbError;
 use crate::stream::{Range, Source, Stream};
-use crate::{clusters, events, sql};
+use crate::{chain, clusters, events, sql};
 
 /// What room is made for before it is known how much there is.
 pub(crate) const A_PAGE: usize = 128;
@@ -90,7 +90,7 @@ impl MadeBy {
     fn includes(&self, db: &Connection, machine: &Machine) -> Result<bool, DbError> {
         Ok(match machine.created_at.cmp(&self.at) {
             Ordering::Less => true,
-            Ordering::Equal => events::first_of(db, machine.id)?.is_some_and(|first| first <= self.seq),
+            Ordering::Equal => chain::runs_of(db, machine.id)?.is_some_and(|runs| runs.first <= self.seq),
             Ordering::Greater => false,
         })
     }
@@ -261,6 +261,7 @@ mod tests {
     use super::*;
     use crate::file::{self, Durability};
     use crate::rows::Rows;
+    use crate::runs::Runs;
 
     /// A cluster and so many machines in it, a millisecond after each other.
     fn world(machines: usize) -> (tempfile::TempDir, Connection) {
@@ -285,7 +286,7 @@ mod tests {
                 start: true,
             };
             let at = Instant::DEFAULT_START.plus(Span::from_millis(number as u64));
-            assert!(rows.insert(&Machine::create(new, at, &rules).machine).unwrap());
+            assert!(rows.insert(&Machine::create(new, at, &rules).machine, Runs { first: 1, last: 1 }).unwrap());
         }
         rows.finish().write(&fill).unwrap();
         drop(rows);

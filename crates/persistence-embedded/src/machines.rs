@@ -140,6 +140,7 @@ mod tests {
     use crate::file::{self, Durability};
     use crate::record::tests::plain_and_rich;
     use crate::rows::Rows;
+    use crate::runs::Runs;
 
     fn name_cluster(db: &Connection, name: &str) {
         let sql = "INSERT OR REPLACE INTO clusters VALUES (x'090909090909090909090909', ?, 'A', 1, 0, 0)";
@@ -153,7 +154,7 @@ mod tests {
         let known = Arc::new(Known::default());
         let [machine, _] = plain_and_rich();
         assert_eq!(placed(&db, &known, machine.id).unwrap(), None);
-        assert!(Rows::new(&db).insert(&machine).unwrap());
+        assert!(Rows::new(&db).insert(&machine, Runs { first: 1, last: 1 }).unwrap());
         assert_eq!(placed(&db, &known, machine.id).unwrap(), None, "its cluster is no more");
         let cluster = || placed(&db, &known, machine.id).unwrap().unwrap().cluster.name.to_string();
         name_cluster(&db, "first");

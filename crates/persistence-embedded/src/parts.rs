@@ -10,8 +10,9 @@ use crate::columns::version;
 use crate::error::DbError;
 use crate::file::{self, Durability};
 use crate::rows::Rows;
+use crate::runs::Runs;
 use crate::writer::millis;
-use crate::{clusters, events, record, runs, sql, world};
+use crate::{chain, clusters, events, record, runs, sql, world};
 
 /// What a part has, and the events of a run more.
 const ROWS: usize = 1_000;
@@ -102,19 +103,37 @@ fn put(db: &Connection, part: &Part) -> Result<(), DbError> {
     }
 }
 
+/// Where the history of a machine is, of which nothing is written yet. The numbers are as wide as those to come, so that its row keeps
+/// its length.
+const NOWHERE: Runs = Runs { first: i32::MAX as i64, last: i32::MAX as i64 };
+
 fn put_machines(db: &Connection, machines: &[Machine]) -> Result<(), DbError> {
     let mut rows = Rows::new(db);
     for machine in machines {
-        if !rows.insert(machine)? {
+        if !rows.insert(machine, NOWHERE)? {
             return Err(DbError::Misused("a machine of parts has its id and its name for itself"));
         }
     }
     rows.finish().write(db)
 }
 
+/// Writes events, whose machines are there where they still exist.
 fn put_events(db: &Connection, some: &[MachineEvent]) -> Result<(), DbError> {
-    let mut events = events::Appender::new(db);
-    events.append(some)?;
+    let (mut rows, mut events) = (Rows::new(db), events::Appender::new(db));
+    for run in runs::of(some) {
+        let Some(MachineEvent { machine, at, .. }) = run.first() else { continue };
+        let stored = rows.find(*machine)?;
+        let known = match stored {
+            Some(stored) => Some(stored.runs).filter(|runs| *runs != NOWHERE),
+            None => chain::runs_of(db, *machine)?,
+        };
+        let added = events.append(run, known.map(|runs| runs.last))?;
+        let runs = Runs { last: added.last, ..known.unwrap_or(added) };
+        match stored {
+            Some(stored) => rows.set_runs(stored, runs)?,
+            None => rows.set_former(*machine, *at, runs)?,
+        }
+    }
     events.finish().write(db)
 }
 

@@ -1,22 +1,34 @@
 //! The rows of machines and of their tags, and how they are counted.
 
-use cloudm_domain::{Machine, Tag};
+use cloudm_domain::{Instant, Machine, MachineId, Tag};
 use rusqlite::{Connection, params};
 
-use crate::columns::version;
+use crate::columns::{Columns, version};
 use crate::counts::Deltas;
 use crate::error::DbError;
 use crate::held::Held;
+use crate::runs::Runs;
 use crate::writer::millis;
 use crate::{record, sql};
 
+/// What the row of a machine says of it beside what it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored {
+    number: i64,
+    pub(crate) version: u64,
+    pub(crate) runs: Runs,
+}
+
 /// Writes rows of machines, with those of their tags. [`Rows::finish`] ends it.
 pub(crate) struct Rows<'db> {
+    stored: Held<'db>,
     insert: Held<'db>,
     update: Held<'db>,
     moved: Held<'db>,
     place: Held<'db>,
     delete: Held<'db>,
+    former_set: Held<'db>,
+    runs_set: Held<'db>,
     tag_insert: Held<'db>,
     tag_delete: Held<'db>,
     /// The bytes of one machine after the other.
@@ -27,11 +39,14 @@ pub(crate) struct Rows<'db> {
 impl<'db> Rows<'db> {
     pub(crate) fn new(db: &'db Connection) -> Self {
         Self {
+            stored: Held::new(db, sql::MACHINE_STORED),
             insert: Held::new(db, sql::MACHINE_INSERT),
             update: Held::new(db, sql::MACHINE_UPDATE),
             moved: Held::new(db, sql::MACHINE_MOVE),
             place: Held::new(db, sql::MACHINE_PLACE),
             delete: Held::new(db, sql::MACHINE_DELETE),
+            former_set: Held::new(db, sql::FORMER_SET),
+            runs_set: Held::new(db, sql::MACHINE_RUNS_SET),
             tag_insert: Held::new(db, sql::TAG_INSERT),
             tag_delete: Held::new(db, sql::TAG_DELETE),
             record: Vec::new(),
@@ -54,8 +69,16 @@ impl<'db> Rows<'db> {
         Ok(())
     }
 
+    /// What the row of a machine says.
+    pub(crate) fn find(&mut self, id: MachineId) -> Result<Option<Stored>, DbError> {
+        let mut rows = self.stored.get()?.query([id.as_bytes()])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let runs = Runs { first: row.get(2)?, last: row.get(3)? };
+        Ok(Some(Stored { number: row.get(0)?, version: Columns(row).number(1)?, runs }))
+    }
+
     /// Makes a machine's row. Says no, and writes nothing, where its id or its name is taken.
-    pub(crate) fn insert(&mut self, machine: &Machine) -> Result<bool, DbError> {
+    pub(crate) fn insert(&mut self, machine: &Machine, runs: Runs) -> Result<bool, DbError> {
         self.write(machine)?;
         let inserted = self.insert.execute(params![
             machine.id.as_bytes(),
@@ -68,6 +91,8 @@ impl<'db> Rows<'db> {
             machine.holds_name(),
             version(machine.version)?,
             self.record,
+            runs.first,
+            runs.last,
         ])?;
         if inserted == 0 {
             return Ok(false);
@@ -77,30 +102,31 @@ impl<'db> Rows<'db> {
         Ok(true)
     }
 
-    /// Replaces the row of `old` by that of `new`, which is the same machine. Says no, and writes nothing, where there is none
-    /// of the version of `old`.
-    pub(crate) fn update(&mut self, old: &Machine, new: &Machine) -> Result<bool, DbError> {
+    /// Puts `new` into the row of `old`, which is the same machine, with the run that its history ends with.
+    pub(crate) fn update(
+        &mut self,
+        (old, stored): (&Machine, Stored),
+        new: &Machine,
+        last_run: i64,
+    ) -> Result<(), DbError> {
         self.write(new)?;
-        let (id, of, to, record) = (new.id.as_bytes(), version(old.version)?, version(new.version)?, &self.record);
+        let (number, to, record) = (stored.number, version(new.version)?, &self.record);
         let next_at = new.wakes_at();
-        let updated = if (old.state, old.wakes_at()) == (new.state, next_at) {
-            self.update.execute(params![id, of, to, record])?
+        if (old.state, old.wakes_at()) == (new.state, next_at) {
+            self.update.execute(params![number, to, record, last_run])?;
         } else {
-            self.moved.execute(params![id, of, to, record, new.state.number(), next_at.map(millis)])?
-        };
-        if updated == 0 {
-            return Ok(false);
+            self.moved.execute(params![number, to, record, last_run, new.state.number(), next_at.map(millis)])?;
         }
-        self.update_place(old, new)?;
+        self.update_place((old, stored), new)?;
         self.update_tags(old, new)?;
         self.counts.moved(old, new);
-        Ok(true)
+        Ok(())
     }
 
-    fn update_place(&mut self, old: &Machine, new: &Machine) -> Result<(), DbError> {
+    fn update_place(&mut self, (old, stored): (&Machine, Stored), new: &Machine) -> Result<(), DbError> {
         if old.name != new.name || old.machine_type != new.machine_type || old.holds_name() != new.holds_name() {
             let (name, machine_type) = (new.name.as_str(), new.machine_type.as_str());
-            self.place.execute(params![new.id.as_bytes(), name, machine_type, new.holds_name()])?;
+            self.place.execute(params![stored.number, name, machine_type, new.holds_name()])?;
         }
         Ok(())
     }
@@ -110,14 +136,24 @@ impl<'db> Rows<'db> {
         self.insert_tags(new, |tag| !rows_of(old).contains(tag))
     }
 
-    /// Deletes a machine's row. Says no, and writes nothing, where there is none of its version.
-    pub(crate) fn delete(&mut self, machine: &Machine) -> Result<bool, DbError> {
-        if self.delete.execute(params![machine.id.as_bytes(), version(machine.version)?])? == 0 {
-            return Ok(false);
-        }
+    /// Says where the history of a machine is.
+    pub(crate) fn set_runs(&mut self, stored: Stored, runs: Runs) -> Result<(), DbError> {
+        self.runs_set.execute(params![stored.number, runs.first, runs.last])?;
+        Ok(())
+    }
+
+    /// Deletes a machine's row; its history stays, and ends with this run.
+    pub(crate) fn delete(&mut self, (machine, stored): (&Machine, Stored), last_run: i64) -> Result<(), DbError> {
+        self.delete.execute([stored.number])?;
         self.delete_tags(machine, |_| true)?;
         self.counts.less(machine);
-        Ok(true)
+        self.set_former(machine.id, machine.created_at, Runs { last: last_run, ..stored.runs })
+    }
+
+    /// Says where the history of a machine is that has no row.
+    pub(crate) fn set_former(&mut self, id: MachineId, created_at: Instant, runs: Runs) -> Result<(), DbError> {
+        self.former_set.execute(params![id.as_bytes(), millis(created_at), runs.first, runs.last])?;
+        Ok(())
     }
 
     fn insert_tags(&mut self, machine: &Machine, only: impl Fn(&Tag) -> bool) -> Result<(), DbError> {

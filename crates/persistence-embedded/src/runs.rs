@@ -9,6 +9,21 @@ use rusqlite::Row;
 use crate::columns::Columns;
 use crate::error::DbError;
 
+/// Where the history of a machine is: the numbers of its first run and of its last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Runs {
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+}
+
+impl Runs {
+    /// Those of events of one machine that are written after the number `last`.
+    pub(crate) fn after(last: i64, events: &[MachineEvent]) -> Self {
+        let number = |events: usize| last.saturating_add(i64::try_from(events).unwrap_or(i64::MAX));
+        Self { first: number(events.len().min(LONGEST)), last: number(events.len()) }
+    }
+}
+
 /// The most events of a run, for whoever asks for one of them reads all.
 const LONGEST: usize = 32;
 
@@ -32,6 +47,14 @@ pub(crate) fn write(run: &[MachineEvent], mut room: Vec<u8>) -> Result<Vec<u8>, 
         room = postcard::to_extend(&event.change, room).map_err(cannot)?;
     }
     Ok(room)
+}
+
+/// How far apart the versions are at which a history can be entered.
+const MILE: u64 = 64;
+
+/// Whether a history can be entered at a run.
+pub(crate) fn is_mile(run: &[MachineEvent]) -> bool {
+    run.iter().any(|event| event.version % MILE == 0)
 }
 
 /// Reads the run of a row with the columns `seq, machine_id, version, at, change`: its events with their numbers.
@@ -143,6 +166,14 @@ mod tests {
             let read = events((all[2].machine, 3, all[2].at), &whole[..length]);
             assert!(matches!(read, Err(DbError::Damaged(_))), "{length} bytes: {read:?}");
         }
+    }
+
+    #[test]
+    fn the_runs_of_a_write_are_numbered_by_their_last_events() {
+        let all = one_of_each();
+        assert_eq!(Runs::after(10, &all), Runs { first: 14, last: 14 });
+        let many: Vec<_> = all.iter().cycle().take(2 * LONGEST + 1).cloned().collect();
+        assert_eq!(Runs::after(0, &many), Runs { first: LONGEST as i64, last: 2 * LONGEST as i64 + 1 });
     }
 
     #[test]

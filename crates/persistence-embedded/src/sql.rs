@@ -15,6 +15,25 @@ macro_rules! cluster_columns {
     };
 }
 
+/// The first runs of machines that were made by an instant.
+macro_rules! created {
+    ($table:literal, $of:literal) => {
+        concat!("SELECT created_at, id, first_run FROM ", $table, " WHERE ", $of, " created_at <= ?1 AND ")
+    };
+}
+
+macro_rules! created_ascending {
+    () => {
+        "(created_at, id) > (?2, ?3) ORDER BY created_at, id LIMIT ?4"
+    };
+}
+
+macro_rules! created_descending {
+    () => {
+        "(created_at, id) < (?2, ?3) ORDER BY created_at DESC, id DESC LIMIT ?4"
+    };
+}
+
 statements! {
     BEGIN = "BEGIN IMMEDIATE";
     COMMIT = "COMMIT";
@@ -68,30 +87,39 @@ statements! {
     MACHINE_HOLDER = "SELECT record FROM machines WHERE live = 1 AND cluster_id = ? AND name = ?";
     MACHINE_DUE = "SELECT record FROM machines WHERE next_at <= ? ORDER BY next_at, id LIMIT ?";
     MACHINE_NEXT_DUE = "SELECT next_at FROM machines WHERE next_at >= 0 ORDER BY next_at LIMIT 1";
-    MACHINE_ID_USED = "SELECT EXISTS (SELECT 1 FROM events WHERE machine_id = ?)";
+    MACHINE_STORED = "SELECT number, version, first_run, last_run FROM machines WHERE id = ?";
+    MACHINE_ID_USED = "SELECT EXISTS (SELECT 1 FROM machines WHERE id = ?1) \
+        OR EXISTS (SELECT 1 FROM former_machines WHERE id = ?1)";
+    MACHINE_RUNS = "SELECT first_run, last_run FROM machines WHERE id = ?1 \
+        UNION ALL SELECT first_run, last_run FROM former_machines WHERE id = ?1";
     MACHINE_NAME_HELD = "SELECT id FROM machines WHERE live = 1 AND cluster_id = ? AND name = ?";
     MACHINE_NAMED = "SELECT record FROM machines WHERE live = 1 AND name = ?";
     MACHINE_INSERT = "INSERT INTO machines (id, cluster_id, name, machine_type, state, created_at, next_at, live, version, \
-        record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+        record, first_run, last_run) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
     // Each leaves alone the columns that it does not change, and with them their indexes.
-    MACHINE_UPDATE = "UPDATE machines SET version = ?3, record = ?4 WHERE id = ?1 AND version = ?2";
-    MACHINE_MOVE = "UPDATE machines SET version = ?3, record = ?4, state = ?5, next_at = ?6 WHERE id = ?1 AND version = ?2";
-    MACHINE_PLACE = "UPDATE machines SET name = ?2, machine_type = ?3, live = ?4 WHERE id = ?1";
-    MACHINE_VERSION = "SELECT version FROM machines WHERE id = ?";
-    MACHINE_DELETE = "DELETE FROM machines WHERE id = ? AND version = ?";
+    MACHINE_UPDATE = "UPDATE machines SET version = ?2, record = ?3, last_run = ?4 WHERE number = ?1";
+    MACHINE_MOVE = "UPDATE machines SET version = ?2, record = ?3, last_run = ?4, state = ?5, next_at = ?6 WHERE number = ?1";
+    MACHINE_PLACE = "UPDATE machines SET name = ?2, machine_type = ?3, live = ?4 WHERE number = ?1";
+    MACHINE_RUNS_SET = "UPDATE machines SET first_run = ?2, last_run = ?3 WHERE number = ?1";
+    MACHINE_DELETE = "DELETE FROM machines WHERE number = ?";
+    FORMER_EXISTS = "SELECT EXISTS (SELECT 1 FROM former_machines WHERE id = ?)";
+    FORMER_SET = "INSERT INTO former_machines (id, created_at, first_run, last_run) VALUES (?, ?, ?, ?) \
+        ON CONFLICT DO UPDATE SET last_run = excluded.last_run";
     TAG_INSERT = "INSERT INTO machine_tags (tag, created_at, id) VALUES (?, ?, ?)";
     TAG_DELETE = "DELETE FROM machine_tags WHERE tag = ? AND created_at = ? AND id = ?";
 
-    EVENT_INSERT = "INSERT INTO events (seq, machine_id, version, at, change) VALUES (?, ?, ?, ?, ?)";
+    EVENT_INSERT = "INSERT INTO events (seq, machine_id, version, at, change, previous, mile) VALUES (?, ?, ?, ?, ?, ?, ?)";
     EVENT_LAST = "SELECT MAX(seq) FROM events";
-    EVENT_FIRST = "SELECT MIN(seq) FROM events WHERE machine_id = ?";
+    EVENT_GET = "SELECT seq, machine_id, version, at, change, previous FROM events WHERE seq = ?";
+    EVENT_MILE = "SELECT seq FROM events WHERE mile = 1 AND machine_id = ? AND seq > ? ORDER BY seq LIMIT 1";
     EVENT_PAGE = "SELECT seq, machine_id, version, at, change FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
-    EVENT_PAGE_OF_MACHINE = "SELECT seq, machine_id, version, at, change FROM events \
-        WHERE machine_id = ? AND seq > ? ORDER BY seq LIMIT ?";
-    EVENT_CREATED = "SELECT seq, machine_id, version, at, change FROM events \
-        WHERE version = 1 AND at <= ?1 AND (at, machine_id) > (?2, ?3) ORDER BY at, machine_id LIMIT ?4";
-    EVENT_CREATED_DESCENDING = "SELECT seq, machine_id, version, at, change FROM events \
-        WHERE version = 1 AND at <= ?1 AND (at, machine_id) < (?2, ?3) ORDER BY at DESC, machine_id DESC LIMIT ?4";
+    CREATED_LIVE = created!("machines", "live = 1 AND"), created_ascending!();
+    CREATED_LIVE_DESCENDING = created!("machines", "live = 1 AND"), created_descending!();
+    CREATED_TERMINATED = created!("machines INDEXED BY machines_state_created", "state = 15 AND"), created_ascending!();
+    CREATED_TERMINATED_DESCENDING =
+        created!("machines INDEXED BY machines_state_created", "state = 15 AND"), created_descending!();
+    CREATED_FORMER = created!("former_machines", ""), created_ascending!();
+    CREATED_FORMER_DESCENDING = created!("former_machines", ""), created_descending!();
 
     ANSWER_GET = "SELECT fingerprint, answer, expires_at FROM answers WHERE key = ?";
     ANSWER_EXPIRY = "SELECT expires_at FROM answers WHERE key = ?";
@@ -201,6 +229,12 @@ mod tests {
         for (name, sql) in OF_A_WORLD {
             check(&db, name, sql);
         }
+    }
+
+    #[test]
+    fn those_that_are_terminated_are_found_by_their_state() {
+        let number = format!(" state = {} ", MachineState::Terminated.number());
+        assert!([CREATED_TERMINATED, CREATED_TERMINATED_DESCENDING].iter().all(|sql| sql.contains(&number)));
     }
 
     #[test]

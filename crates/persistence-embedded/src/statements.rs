@@ -13,8 +13,8 @@ pub(crate) struct Statements<'db> {
     pub(crate) rows: Rows<'db>,
     pub(crate) events: Appender<'db>,
     pub(crate) id_used: Held<'db>,
+    pub(crate) former: Held<'db>,
     pub(crate) name_held: Held<'db>,
-    pub(crate) version: Held<'db>,
 }
 
 impl<'db> Statements<'db> {
@@ -23,8 +23,8 @@ impl<'db> Statements<'db> {
             rows: Rows::new(db),
             events: Appender::new(db),
             id_used: Held::new(db, sql::MACHINE_ID_USED),
+            former: Held::new(db, sql::FORMER_EXISTS),
             name_held: Held::new(db, sql::MACHINE_NAME_HELD),
-            version: Held::new(db, sql::MACHINE_VERSION),
         }
     }
 }
