@@ -126,6 +126,18 @@ impl Filling<'_> {
 
 /// The first events of machines that exist, and of those that do not any more, in the order of creation.
 fn created(db: &Connection, query: &CreationQuery) -> Result<Vec<MachineEvent>, DbError> {
+    let first_runs = first_runs(db, query)?;
+    let mut statement = db.prepare_cached(sql::EVENT_GET)?;
+    let mut events = Vec::with_capacity(first_runs.len());
+    for run in first_runs {
+        let mut rows = statement.query([run])?;
+        let row = rows.next()?.ok_or_else(|| DbError::damaged("the history of a machine", "it has no beginning"))?;
+        events.extend(runs::read(row)?.next().map(|(_, event)| event));
+    }
+    Ok(events)
+}
+
+fn first_runs(db: &Connection, query: &CreationQuery) -> Result<Vec<i64>, DbError> {
     let limit = query.limit.max(1);
     let (sources, beginning) = if query.descending {
         let sources =
@@ -146,15 +158,7 @@ fn created(db: &Connection, query: &CreationQuery) -> Result<Vec<MachineEvent>, 
     if query.descending {
         found.reverse();
     }
-    found.truncate(limit);
-    let mut statement = db.prepare_cached(sql::EVENT_GET)?;
-    let mut events = Vec::with_capacity(found.len());
-    for (_, _, run) in found {
-        let mut rows = statement.query([run])?;
-        let row = rows.next()?.ok_or_else(|| DbError::damaged("the history of a machine", "it has no beginning"))?;
-        events.extend(runs::read(row)?.next().map(|(_, event)| event));
-    }
-    Ok(events)
+    Ok(found.into_iter().take(limit).map(|(_, _, run)| run).collect())
 }
 
 /// Adds events to the history.

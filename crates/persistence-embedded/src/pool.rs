@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::error::closed;
 
 /// Machines that are read or written before whoever waits for the core has a turn.
-const A_TURN: usize = 16;
+const A_TURN: usize = 4;
 
 /// Offers the core, now and then, to whoever waits for it, where so many machines of a batch are done: fleet work is no reason to
 /// let a client wait for a whole batch.

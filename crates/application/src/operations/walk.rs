@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::ports::{Cursor, FleetOperation, FleetWork, MachinePage, MachineQuery, MachineWalk, SortKey, WorldView};
 
 /// Machines that are decided in one go.
-const A_TURN: usize = 32;
+const A_TURN: usize = 8;
 
 /// Machines that were read while those before them were written.
 #[derive(Default)]
