@@ -8,7 +8,7 @@ use crate::error::DbError;
 use crate::group::Group;
 use crate::known::Known;
 use crate::places::Places;
-use crate::pool::offer_core;
+use crate::pool::{WRITTEN, offer_core};
 use crate::rows::Stored;
 use crate::statements::Statements;
 use crate::{clusters, faults};
@@ -57,7 +57,7 @@ impl<'a, 'db> Bulk<'a, 'db> {
     /// Makes, replaces or deletes a machine.
     pub(crate) fn write(&mut self, write: &MachineWrite) -> Result<Taken, DbError> {
         self.writes += 1;
-        offer_core(self.writes);
+        offer_core(self.writes, WRITTEN);
         if !write.is_whole() {
             return Ok(Err(torn().into()));
         }

@@ -11,13 +11,15 @@ use tokio::sync::oneshot;
 
 use crate::error::closed;
 
-/// Machines that are read or written before whoever waits for the core has a turn.
-const A_TURN: usize = 4;
+/// Machines that are written before whoever waits for the core has a turn.
+pub(crate) const WRITTEN: usize = 4;
+/// Machines that are read before: more, for a page of them is what somebody waits for.
+pub(crate) const READ: usize = 16;
 
 /// Offers the core, now and then, to whoever waits for it, where so many machines of a batch are done: fleet work is no reason to
 /// let a client wait for a whole batch.
-pub(crate) fn offer_core(done: usize) {
-    if done.is_multiple_of(A_TURN) {
+pub(crate) fn offer_core(done: usize, a_turn: usize) {
+    if done.is_multiple_of(a_turn) {
         std::thread::yield_now();
     }
 }

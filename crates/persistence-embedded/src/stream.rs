@@ -9,7 +9,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use crate::error::DbError;
 use crate::list::A_PAGE;
-use crate::pool::offer_core;
+use crate::pool::{READ, offer_core};
 use crate::record::{self, Shared};
 use crate::sql;
 use crate::writer::millis;
@@ -201,7 +201,7 @@ impl Stream {
         self.machines.reserve(self.chunk.min(A_PAGE));
         while let Some(row) = rows.next()? {
             self.machines.push_back(shared.read(row)?);
-            offer_core(self.machines.len());
+            offer_core(self.machines.len(), READ);
         }
         self.ended = self.machines.len() < self.chunk;
         self.chunk = (self.chunk * 2).min(Self::MAX_CHUNK);
