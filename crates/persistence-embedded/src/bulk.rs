@@ -117,7 +117,7 @@ impl<'a, 'db> Bulk<'a, 'db> {
                 return Ok(Err(CommitError::NoPlace));
             }
         }
-        let runs = self.statements.events.runs_of(&write.events)?;
+        let runs = self.statements.events.next_runs(&write.events)?;
         if !self.statements.rows.insert(machine, runs)? {
             return Ok(Err(if self.is_used(machine.id)? { CommitError::IdUsed } else { CommitError::NameTaken }));
         }

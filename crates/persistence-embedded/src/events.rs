@@ -179,17 +179,18 @@ impl<'db> Appender<'db> {
     }
 
     /// The runs that events of one machine will be, where they are added next.
-    pub(crate) fn runs_of(&mut self, events: &[MachineEvent]) -> Result<Runs, DbError> {
+    pub(crate) fn next_runs(&mut self, events: &[MachineEvent]) -> Result<Runs, DbError> {
         Ok(Runs::after(self.last()?, events))
     }
 
     /// Adds events of one machine, after its run of the number `previous`; gives their runs.
     pub(crate) fn append(&mut self, events: &[MachineEvent], mut previous: Option<i64>) -> Result<Runs, DbError> {
-        let added = self.runs_of(events)?;
+        let added = self.next_runs(events)?;
         for run in runs::of(events) {
             previous = Some(self.insert(run, previous)?);
         }
         events.iter().for_each(|event| self.matches.count(event));
+        // Where there is no event, it ends as before.
         Ok(Runs { last: previous.unwrap_or(added.last), ..added })
     }
 

@@ -103,9 +103,9 @@ fn put(db: &Connection, part: &Part) -> Result<(), DbError> {
     }
 }
 
-/// Where the history of a machine is, of which nothing is written yet. The numbers are as wide as those to come, so that its row keeps
-/// its length.
-const NOWHERE: Runs = Runs { first: i32::MAX as i64, last: i32::MAX as i64 };
+/// Where the history of a machine is, of which nothing is written yet: no run has such a number. It is as wide as those to come, so that
+/// the machine's row keeps its length.
+const NOWHERE: Runs = Runs { first: i32::MIN as i64, last: i32::MIN as i64 };
 
 fn put_machines(db: &Connection, machines: &[Machine]) -> Result<(), DbError> {
     let mut rows = Rows::new(db);
