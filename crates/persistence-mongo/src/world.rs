@@ -10,7 +10,7 @@ use cloudm_application::ports::{
     StoreError, WallClock, World, WorldCommit, WorldCommitError, WorldPorts, WorldStore, WorldView,
 };
 use cloudm_domain::{Incarnation, Instant};
-use futures_util::try_join;
+use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::error::Error;
@@ -99,6 +99,14 @@ pub(crate) struct Stored {
     /// How often a cluster was made, changed or deleted. What all of them write keeps two of them apart, so that a name is
     /// taken once.
     cluster_writes: i64,
+}
+
+/// The record of a world with its counter, where anything has happened in it.
+#[derive(Deserialize)]
+struct Now {
+    #[serde(flatten)]
+    stored: Stored,
+    counter: Vec<Counter>,
 }
 
 impl Stored {
@@ -244,15 +252,18 @@ impl OpenWorld {
         Ok(reached.map_or(Ok(Instant::MIN), instant)?)
     }
 
-    async fn record(&self) -> Result<Option<Stored>, Error> {
-        records(&self.base.database).find_one(living(self.id)).await
+    /// The record with its counter. Every request waits for these, so they are one command.
+    async fn now(&self) -> Result<Option<Now>, Error> {
+        let counter =
+            doc! { "from": collections::SEQUENCES, "localField": "_id", "foreignField": "_id", "as": "counter" };
+        let pipeline = [doc! { "$match": living(self.id) }, doc! { "$lookup": counter }];
+        records(&self.base.database).aggregate(pipeline).with_type::<Now>().await?.try_next().await
     }
 
     /// The world now.
     async fn view(&self) -> Result<WorldView, StoreError> {
-        let both = async { try_join!(self.record(), self.sequence.counter()) };
-        let (stored, counter) = self.base.ask(both).await?;
-        let stored = stored.ok_or(StoreError::WorldGone)?;
+        let Now { stored, counter } = self.base.ask(self.now()).await?.ok_or(StoreError::WorldGone)?;
+        let counter = counter.into_iter().next().unwrap_or_default();
         let record = self.understood(&stored)?;
         let wall = self.base.wall.now();
         let now = record.clock.now(wall).max(stored.reached(&counter)?);
