@@ -118,9 +118,10 @@ impl<'a, 'db> Bulk<'a, 'db> {
             }
         }
         let runs = self.statements.events.next_runs(&write.events)?;
-        if !self.statements.rows.insert(machine, runs)? {
+        let Some(number) = self.statements.rows.insert(machine, runs)? else {
             return Ok(Err(if self.is_used(machine.id)? { CommitError::IdUsed } else { CommitError::NameTaken }));
-        }
+        };
+        self.known.numbers().learn(machine.id, number);
         self.statements.events.append(&write.events, None)?;
         Ok(Ok(()))
     }
@@ -176,7 +177,17 @@ impl<'a, 'db> Bulk<'a, 'db> {
 
     /// What is stored of a machine, where that is of its version.
     fn current(&mut self, machine: &Machine) -> Result<Option<Stored>, DbError> {
-        Ok(self.statements.rows.find(machine.id)?.filter(|stored| stored.version == machine.version))
+        Ok(self.stored(machine.id)?.filter(|stored| stored.version == machine.version))
+    }
+
+    fn stored(&mut self, id: MachineId) -> Result<Option<Stored>, DbError> {
+        let (rows, numbers) = (&mut self.statements.rows, self.known.numbers());
+        if let Some(number) = numbers.guess(id)
+            && let Some(stored) = rows.find_at(number, id)?
+        {
+            return Ok(Some(stored));
+        }
+        Ok(rows.find(id)?.inspect(|stored| numbers.learn(id, stored.number)))
     }
 
     fn holder(&mut self, machine: &Machine) -> Result<Option<MachineId>, DbError> {

@@ -46,7 +46,7 @@ impl ClusterStore for Clusters {
             ClusterWrite::Create(cluster) | ClusterWrite::Update { cluster, .. } => cluster.updated_at,
             ClusterWrite::Delete { at, .. } => *at,
         };
-        let (base, known) = (self.0.base(), self.0.known_clusters().clone());
+        let (base, known) = (self.0.base(), self.0.known().clone());
         // The change is told until what came of it is answered, which is after the commit.
         let write = move |db: &Group<'_>| {
             let change = known.change();

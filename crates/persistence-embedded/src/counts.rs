@@ -183,7 +183,7 @@ mod tests {
         let mut rows = Rows::new(&db);
         let runs = Runs { first: 1, last: 1 };
         for machine in [&stopped, &machine(2, MachineState::Stopped)] {
-            assert!(rows.insert(machine, runs).unwrap());
+            assert!(rows.insert(machine, runs).unwrap().is_some());
         }
         let stored = rows.find(stopped.id).unwrap().unwrap();
         rows.update((&stopped, stored), &failed, 2).unwrap();

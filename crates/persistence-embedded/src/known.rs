@@ -1,4 +1,5 @@
-//! The clusters of a world that were read before, so that a machine is read, or made, without its cluster's row.
+//! What is known of a world without reading it: its clusters that were read before, so that a machine is read, or made, without its
+//! cluster's row, and [where](Numbers) the rows of its machines are.
 //!
 //! A machine and its cluster are to be of one moment. So what was read counts only where no cluster changed from before the
 //! machine was read until after; each change is told from before its commit until after.
@@ -10,12 +11,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use cloudm_domain::{Cluster, ClusterId, Name};
 use parking_lot::RwLock;
 
-/// The clusters of one world, of which there are a thousand at most.
+use crate::numbers::Numbers;
+
+/// What is known of one world: of its clusters, of which there are a thousand at most, and of its machines.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     under_way: AtomicUsize,
     changes: AtomicU64,
     clusters: RwLock<Clusters>,
+    numbers: Numbers,
 }
 
 /// Clusters that were read after so many changes.
@@ -37,6 +41,11 @@ impl Clusters {
 }
 
 impl Known {
+    /// The numbers of the rows of machines.
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
     /// The number of changes, where none is under way. Where it is the same later, there was none in between.
     pub(crate) fn still(&self) -> Option<u64> {
         let changes = self.changes.load(Ordering::SeqCst);

@@ -49,6 +49,7 @@ mod leases;
 mod list;
 mod log;
 mod machines;
+mod numbers;
 mod operations;
 mod parts;
 mod places;

@@ -286,7 +286,8 @@ mod tests {
                 start: true,
             };
             let at = Instant::DEFAULT_START.plus(Span::from_millis(number as u64));
-            assert!(rows.insert(&Machine::create(new, at, &rules).machine, Runs { first: 1, last: 1 }).unwrap());
+            let machine = Machine::create(new, at, &rules).machine;
+            assert!(rows.insert(&machine, Runs { first: 1, last: 1 }).unwrap().is_some());
         }
         rows.finish().write(&fill).unwrap();
         drop(rows);

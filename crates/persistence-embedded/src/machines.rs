@@ -15,6 +15,7 @@ use crate::columns::Columns;
 use crate::error::DbError;
 use crate::group::Group;
 use crate::known::Known;
+use crate::numbers::Numbers;
 use crate::world::OpenWorld;
 use crate::writer::{Undo, millis};
 use crate::{answers, bulk, clusters, counts, events, list, record, sql};
@@ -25,7 +26,7 @@ pub(crate) struct Machines(pub(crate) Arc<OpenWorld>);
 #[async_trait]
 impl MachineStore for Machines {
     async fn get(&self, id: MachineId) -> Result<Option<PlacedMachine>, StoreError> {
-        self.0.read(|db| placed(db, self.0.known_clusters(), id))
+        self.0.read(|db| placed(db, self.0.known(), id))
     }
 
     async fn holder(&self, cluster: ClusterId, name: &Name) -> Result<Option<Machine>, StoreError> {
@@ -67,13 +68,13 @@ impl MachineStore for Machines {
             return Err(DbError::Misused("so many machines are not written at once").into());
         }
         let instant = writes.iter().flat_map(|write| &write.events).map(|event| event.at).max();
-        let known = self.0.known_clusters().clone();
+        let known = self.0.known().clone();
         let write = move |group: &Group<'_>| Ok(bulk::write_all(group, &writes, (&known, sizes.as_deref()))?);
         self.0.write(instant, Undo::Nothing, write).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
-        let (base, known) = (self.0.base(), self.0.known_clusters().clone());
+        let (base, known) = (self.0.base(), self.0.known().clone());
         let instant = commit.write.events.iter().map(|event| event.at).max();
         self.0.write(instant, Undo::Nothing, move |group| write(group, &commit, (&known, base.wall.now()))).await
     }
@@ -81,7 +82,7 @@ impl MachineStore for Machines {
 
 fn placed(db: &Connection, known: &Known, id: MachineId) -> Result<Option<PlacedMachine>, DbError> {
     if let Some(changes) = known.still() {
-        let Some(machine) = get(db, id)? else { return Ok(None) };
+        let Some(machine) = get(db, known.numbers(), id)? else { return Ok(None) };
         let id = machine.cluster_id;
         let cluster = known.look_or_read(|known| known.get(id), || clusters::get(db, id))?;
         if known.still() == Some(changes) {
@@ -90,13 +91,22 @@ fn placed(db: &Connection, known: &Known, id: MachineId) -> Result<Option<Placed
     }
     // A cluster changes meanwhile: both are read at one moment.
     let moment = db.unchecked_transaction()?;
-    let Some(machine) = get(&moment, id)? else { return Ok(None) };
+    let Some(machine) = get(&moment, known.numbers(), id)? else { return Ok(None) };
     let cluster = clusters::get(&moment, machine.cluster_id)?;
     Ok(cluster.map(|cluster| PlacedMachine { machine, cluster }))
 }
 
-fn get(db: &Connection, id: MachineId) -> Result<Option<Machine>, DbError> {
-    one(db, sql::MACHINE_GET, [id.as_bytes()])
+fn get(db: &Connection, numbers: &Numbers, id: MachineId) -> Result<Option<Machine>, DbError> {
+    if let Some(number) = numbers.guess(id)
+        && let Some(machine) = one(db, sql::MACHINE_GET_AT, params![number, id.as_bytes()])?
+    {
+        return Ok(Some(machine));
+    }
+    let mut statement = db.prepare_cached(sql::MACHINE_GET)?;
+    let mut rows = statement.query([id.as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    numbers.learn(id, row.get(1)?);
+    record::read(row).map(Some)
 }
 
 fn one(db: &Connection, sql: &str, values: impl Params) -> Result<Option<Machine>, DbError> {
@@ -154,7 +164,7 @@ mod tests {
         let known = Arc::new(Known::default());
         let [machine, _] = plain_and_rich();
         assert_eq!(placed(&db, &known, machine.id).unwrap(), None);
-        assert!(Rows::new(&db).insert(&machine, Runs { first: 1, last: 1 }).unwrap());
+        assert!(Rows::new(&db).insert(&machine, Runs { first: 1, last: 1 }).unwrap().is_some());
         assert_eq!(placed(&db, &known, machine.id).unwrap(), None, "its cluster is no more");
         let cluster = || placed(&db, &known, machine.id).unwrap().unwrap().cluster.name.to_string();
         name_cluster(&db, "first");
@@ -168,5 +178,29 @@ mod tests {
         name_cluster(&db, "third");
         drop(change);
         assert_eq!(cluster(), "third");
+    }
+
+    #[test]
+    fn a_number_of_a_row_is_only_a_guess() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = file::create(&directory.path().join("a.db"), file::WORLD, Durability::None).unwrap();
+        name_cluster(&db, "web");
+        let (known, machines) = (Known::default(), plain_and_rich());
+        let insert = |machine| Rows::new(&db).insert(machine, Runs { first: 1, last: 1 }).unwrap().unwrap();
+        let rows = [insert(&machines[0]), insert(&machines[1])];
+        // Right, that of another one, and that of none.
+        for number in [rows[0], rows[1], 77] {
+            known.numbers().learn(machines[0].id, number);
+            assert_eq!(placed(&db, &known, machines[0].id).unwrap().unwrap().machine, machines[0]);
+            assert_eq!(known.numbers().guess(machines[0].id), Some(rows[0]), "it is seen where it is");
+            known.numbers().learn(machines[0].id, number);
+            let group = Group::new(&db);
+            let before = Some(machines[0].clone());
+            let write = MachineWrite { before: before.clone(), after: before, events: vec![] };
+            assert!(Bulk::new(&group, &known, None).write(&write).unwrap().is_ok());
+            assert_eq!(known.numbers().guess(machines[0].id), Some(rows[0]));
+        }
+        db.execute("DELETE FROM machines WHERE number = ?", [rows[0]]).unwrap();
+        assert_eq!(placed(&db, &known, machines[0].id).unwrap(), None);
     }
 }

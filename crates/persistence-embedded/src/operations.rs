@@ -79,7 +79,7 @@ impl OperationStore for Operations {
         let work = move |group: &Group<'_>| {
             let operation = get(group, id)?.filter(|operation| !operation.state.is_ended());
             let operation = operation.filter(|_| world.leases().renew(id, &batch.lease)).ok_or(WorkError::NotYours)?;
-            Ok(work((group, world.known_clusters()), operation, &batch)?)
+            Ok(work((group, world.known()), operation, &batch)?)
         };
         let worked: Result<FleetWorked, WorkError> = self.0.write(instant, Undo::Nothing, work).await;
         if worked.as_ref().is_ok_and(|worked| worked.operation.state.is_ended()) {

@@ -110,7 +110,7 @@ const NOWHERE: Runs = Runs { first: i32::MIN as i64, last: i32::MIN as i64 };
 fn put_machines(db: &Connection, machines: &[Machine]) -> Result<(), DbError> {
     let mut rows = Rows::new(db);
     for machine in machines {
-        if !rows.insert(machine, NOWHERE)? {
+        if rows.insert(machine, NOWHERE)?.is_none() {
             return Err(DbError::Misused("a machine of parts has its id and its name for itself"));
         }
     }

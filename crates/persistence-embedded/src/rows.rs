@@ -1,7 +1,7 @@
 //! The rows of machines and of their tags, and how they are counted.
 
 use cloudm_domain::{Instant, Machine, MachineId, Tag};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, Statement, params};
 
 use crate::columns::{Columns, version};
 use crate::counts::Deltas;
@@ -14,14 +14,25 @@ use crate::{record, sql};
 /// What the row of a machine says of it beside what it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stored {
-    number: i64,
+    pub(crate) number: i64,
     pub(crate) version: u64,
     pub(crate) runs: Runs,
 }
 
+impl Stored {
+    fn read(statement: &mut Statement<'_>, values: impl Params) -> Result<Option<Self>, DbError> {
+        let mut rows = statement.query(values)?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let runs = Runs { first: row.get(2)?, last: row.get(3)? };
+        Ok(Some(Self { number: row.get(0)?, version: Columns(row).number(1)?, runs }))
+    }
+}
+
 /// Writes rows of machines, with those of their tags. [`Rows::finish`] ends it.
 pub(crate) struct Rows<'db> {
+    db: &'db Connection,
     stored: Held<'db>,
+    stored_at: Held<'db>,
     insert: Held<'db>,
     update: Held<'db>,
     moved: Held<'db>,
@@ -39,7 +50,9 @@ pub(crate) struct Rows<'db> {
 impl<'db> Rows<'db> {
     pub(crate) fn new(db: &'db Connection) -> Self {
         Self {
+            db,
             stored: Held::new(db, sql::MACHINE_STORED),
+            stored_at: Held::new(db, sql::MACHINE_STORED_AT),
             insert: Held::new(db, sql::MACHINE_INSERT),
             update: Held::new(db, sql::MACHINE_UPDATE),
             moved: Held::new(db, sql::MACHINE_MOVE),
@@ -71,14 +84,16 @@ impl<'db> Rows<'db> {
 
     /// What the row of a machine says.
     pub(crate) fn find(&mut self, id: MachineId) -> Result<Option<Stored>, DbError> {
-        let mut rows = self.stored.get()?.query([id.as_bytes()])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let runs = Runs { first: row.get(2)?, last: row.get(3)? };
-        Ok(Some(Stored { number: row.get(0)?, version: Columns(row).number(1)?, runs }))
+        Stored::read(self.stored.get()?, [id.as_bytes()])
     }
 
-    /// Makes a machine's row. Says no, and writes nothing, where its id or its name is taken.
-    pub(crate) fn insert(&mut self, machine: &Machine, runs: Runs) -> Result<bool, DbError> {
+    /// The same, where it has this number; nothing where it has not.
+    pub(crate) fn find_at(&mut self, number: i64, id: MachineId) -> Result<Option<Stored>, DbError> {
+        Stored::read(self.stored_at.get()?, params![number, id.as_bytes()])
+    }
+
+    /// Makes a machine's row, and gives its number. Writes nothing where its id or its name is taken.
+    pub(crate) fn insert(&mut self, machine: &Machine, runs: Runs) -> Result<Option<i64>, DbError> {
         self.write(machine)?;
         let inserted = self.insert.execute(params![
             machine.id.as_bytes(),
@@ -95,11 +110,12 @@ impl<'db> Rows<'db> {
             runs.last,
         ])?;
         if inserted == 0 {
-            return Ok(false);
+            return Ok(None);
         }
+        let number = self.db.last_insert_rowid();
         self.insert_tags(machine, |_| true)?;
         self.counts.more(machine);
-        Ok(true)
+        Ok(Some(number))
     }
 
     /// Puts `new` into the row of `old`, which is the same machine, with the run that its history ends with.

@@ -83,11 +83,14 @@ statements! {
         VALUES (?, ?, ?, ?, ?, ?, ?)";
     CLUSTER_GONE = "SELECT ", cluster_columns!(), ", c.deleted_at FROM gone_clusters c WHERE c.id = ?";
 
-    MACHINE_GET = "SELECT record FROM machines WHERE id = ?";
+    MACHINE_GET = "SELECT record, number FROM machines WHERE id = ?";
+    MACHINE_GET_AT = "SELECT record FROM machines NOT INDEXED WHERE number = ? AND id = ?";
     MACHINE_HOLDER = "SELECT record FROM machines WHERE live = 1 AND cluster_id = ? AND name = ?";
     MACHINE_DUE = "SELECT record FROM machines WHERE next_at <= ? ORDER BY next_at, id LIMIT ?";
     MACHINE_NEXT_DUE = "SELECT next_at FROM machines WHERE next_at >= 0 ORDER BY next_at LIMIT 1";
     MACHINE_STORED = "SELECT number, version, first_run, last_run FROM machines WHERE id = ?";
+    MACHINE_STORED_AT =
+        "SELECT number, version, first_run, last_run FROM machines NOT INDEXED WHERE number = ? AND id = ?";
     MACHINE_ID_USED = "SELECT EXISTS (SELECT 1 FROM machines WHERE id = ?1) \
         OR EXISTS (SELECT 1 FROM former_machines WHERE id = ?1)";
     MACHINE_RUNS = "SELECT first_run, last_run FROM machines WHERE id = ?1 \

@@ -58,7 +58,7 @@ pub(crate) struct OpenWorld {
     incarnation: Incarnation,
     record: RwLock<Arc<World>>,
     high_water: HighWater,
-    known_clusters: Arc<Known>,
+    known: Arc<Known>,
     readers: Readers,
     writer: Writer,
     leases: Leases,
@@ -116,7 +116,7 @@ impl OpenWorld {
             incarnation,
             record: RwLock::new(Arc::new(record)),
             high_water: HighWater(AtomicU64::new(high_water.millis())),
-            known_clusters: Arc::default(),
+            known: Arc::default(),
             readers: Readers::new(path.clone()),
             writer: Writer::new(path, base.durability, high_water),
             leases: Leases::default(),
@@ -149,9 +149,9 @@ impl OpenWorld {
         self.incarnation
     }
 
-    /// Its clusters that were read.
-    pub(crate) fn known_clusters(&self) -> &Arc<Known> {
-        &self.known_clusters
+    /// What is known of it without reading it.
+    pub(crate) fn known(&self) -> &Arc<Known> {
+        &self.known
     }
 
     /// Who works on its fleet operations.
@@ -205,7 +205,7 @@ impl OpenWorld {
         read: impl FnOnce(&Connection) -> Result<Option<Arc<Cluster>>, DbError>,
     ) -> Result<Option<Arc<Cluster>>, StoreError> {
         self.touch()?;
-        self.known_clusters.look_or_read(look, || self.read(read))
+        self.known.look_or_read(look, || self.read(read))
     }
 
     /// Reads on a thread that may be held up.
@@ -259,9 +259,10 @@ impl OpenWorld {
         self.used.swap(false, Ordering::Relaxed)
     }
 
-    /// Closes its connections; they are opened again when they are needed.
+    /// Closes its connections, and lets go of what it knows of its machines; they are opened again when they are needed.
     pub(crate) fn rest(&self) {
         self.readers.close();
+        self.known.numbers().clear();
         let latest = self.high_water.raise(Instant::MIN);
         if let Err(error) = self.writer.rest(latest) {
             tracing::warn!(%error, world = %self.record().name, "a world was not closed well");
