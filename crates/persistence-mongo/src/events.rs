@@ -22,7 +22,7 @@ use crate::counts::{Count, Tally};
 use crate::document::{damaged, date, instant, key, limit, long, number};
 use crate::list::any;
 use crate::transaction::Stop;
-use crate::world::OpenWorld;
+use crate::world::{OpenWorld, PATIENCE};
 
 /// A number of the history, with the event that has it; without one it is filled, and nothing happened.
 #[derive(Debug, Serialize, Deserialize)]
@@ -230,7 +230,8 @@ impl Events {
         let most = limit(most).saturating_add(1);
         let batch = u32::try_from(most).unwrap_or(u32::MAX).min(MAX_BATCH);
         let events = self.collection();
-        let mut found = events.find(filter).sort(doc! { "seq": 1 }).limit(most).batch_size(batch).await?;
+        let found = events.find(filter).sort(doc! { "seq": 1 }).limit(most).batch_size(batch);
+        let mut found = found.max_time(PATIENCE).await?;
         let mut met = Vec::new();
         while let Some(EventDoc { seq, event, .. }) = found.try_next().await? {
             // Their instants are in order too.
@@ -279,7 +280,8 @@ impl Events {
     async fn read(&self, filter: Document, most: i64) -> Result<Vec<EventDoc>, Error> {
         let batch = u32::try_from(most).unwrap_or(u32::MAX).min(MAX_BATCH);
         let events = self.collection();
-        events.find(filter).sort(doc! { "seq": 1 }).limit(most).batch_size(batch).await?.try_collect().await
+        let found = events.find(filter).sort(doc! { "seq": 1 }).limit(most).batch_size(batch);
+        found.max_time(PATIENCE).await?.try_collect().await
     }
 
     /// Whether an event is committed after a number; nothing where the number was not given out.

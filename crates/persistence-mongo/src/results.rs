@@ -17,7 +17,7 @@ use crate::document::{damaged, id_of, key, limit, millis};
 use crate::list::any;
 use crate::operation_doc::operations;
 use crate::transaction::{Stop, Work};
-use crate::world::OpenWorld;
+use crate::world::{OpenWorld, PATIENCE};
 
 /// A result as it is stored. The operation and the machine are its `_id`, so that there is one of both for ever.
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,7 +80,7 @@ pub(crate) async fn page(
         if left > 0 {
             let results = results::<ResultDoc>(world);
             let found = results.find(part(refused)).sort(doc! { "_id": 1 });
-            let found = async { found.limit(left).await?.try_collect().await };
+            let found = async { found.limit(left).max_time(PATIENCE).await?.try_collect().await };
             let found: Vec<ResultDoc> = world.base().ask(found).await?;
             page.extend(found.iter().map(ResultDoc::read).collect::<Result<Vec<_>, _>>()?);
         }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use cloudm_application::ports::{Accepted, MachineQuery, SortKey, StoreError};
 use cloudm_domain::{ClusterId, Code, Machine, MachineId, MachineState, Name, NamePattern, Order, OrderKey, Tag};
 use futures_util::TryStreamExt;
-use mongodb::action::{Action, Find};
+use mongodb::action::Action;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
@@ -16,7 +16,7 @@ use crate::document::{date, key, limit};
 use crate::list::any;
 use crate::machine_doc::MachineDoc;
 use crate::transaction::Stop;
-use crate::world::OpenWorld;
+use crate::world::{OpenWorld, PATIENCE};
 use crate::{collections, events};
 
 /// Where machines come from. All but [`Source::States`] give live machines only.
@@ -302,7 +302,9 @@ impl Stream {
             OrderKey::CreatedAt => doc! { "created_at": direction, "_id": direction },
             OrderKey::Name => doc! { "name": direction, "_id": direction },
         };
-        let found = machines.find(filter).sort(order).hint(Hint::Name(index.into())).optional(most, Find::limit);
+        let found = machines.find(filter).sort(order).hint(Hint::Name(index.into()));
+        // What stays open has as long as it takes: its time is that of all its pages together.
+        let found = found.optional(most, |found, most| found.limit(most).max_time(PATIENCE));
         found.batch_size(u32::try_from(at_once).unwrap_or(u32::MAX)).session(session).await
     }
 }

@@ -37,7 +37,8 @@ use crate::together::Together;
 use crate::transaction::{Stop, Work, transact};
 
 /// How long a read, or a transaction with all its repetitions, may take. A request makes a few of them one after another,
-/// of which the first that meets an outage ends it; so that its client knows within five seconds.
+/// of which the first that meets an outage ends it; so that its client knows within five seconds. What may have much to read
+/// tells the database too, or that would go on with what nobody waits for any more.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What all worlds of a store share.

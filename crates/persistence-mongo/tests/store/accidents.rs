@@ -6,7 +6,7 @@ use std::time::Duration;
 use cloudm_application::ports::Store;
 use cloudm_application::testing::{CountingEntropy, ManualWall};
 use cloudm_domain::{Preset, Rules, Selector};
-use cloudm_persistence_contract::builders::{after, cluster, draft_at, made, query, seed, touched, update};
+use cloudm_persistence_contract::builders::{after, cluster, draft_at, events, made, query, seed, touched, update};
 use cloudm_persistence_mongo::{MongoStore, Options, Time};
 use cloudm_testing_mongo::{self as testing, Program, Running};
 use futures_util::future::join_all;
@@ -185,6 +185,23 @@ impl Answering {
             return trial.check(self.site.store.as_ref()).await;
         }
     }
+}
+
+#[tokio::test]
+async fn the_database_gives_up_what_nobody_waits_for_any_more() {
+    let site = Site::start().await;
+    let proxy = Proxy::to(site.running.port()).await;
+    let trial = Trial::prepare(site.store.as_ref(), Way::CreateMachine, 1).await;
+    let store = open(proxy.uri()).await;
+    let ports = trial.ready(store.as_ref()).await.unwrap();
+    proxy.timed();
+    ports.machines.list(&query(&Selector::default(), None, 2)).await.unwrap();
+    assert_eq!(proxy.timed(), 1);
+    ports.events.page(&events(None, None, 10)).await.unwrap();
+    assert_eq!(proxy.timed(), 1);
+    // It stays open from page to page.
+    ports.machines.walk(query(&Selector::default(), None, 2)).next().await.unwrap();
+    assert_eq!(proxy.timed(), 0);
 }
 
 /// Machines that a walk with two on a page meets in several openings.

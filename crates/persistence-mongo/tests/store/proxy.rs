@@ -27,6 +27,8 @@ pub(crate) enum Accident {
 struct State {
     /// The commands that passed since they were last asked for.
     passed: Vec<String>,
+    /// How many of them said how long they may take.
+    timed: usize,
     /// What happens at which of them that come.
     next: Option<(usize, Accident)>,
 }
@@ -36,6 +38,9 @@ pub(crate) struct Proxy {
     port: u16,
     state: Arc<Mutex<State>>,
 }
+
+/// The field that says how long a command may take.
+const MAX_TIME: &[u8] = b"maxTimeMS\0";
 
 /// What drivers ask by themselves.
 const BY_THEMSELVES: [&str; 5] = ["hello", "ismaster", "isMaster", "ping", "endSessions"];
@@ -65,9 +70,14 @@ impl Proxy {
         std::mem::take(&mut self.state.lock().passed)
     }
 
+    /// How many commands passed that said how long they may take, since the accident was set up or this was last asked.
+    pub(crate) fn timed(&self) -> usize {
+        std::mem::take(&mut self.state.lock().timed)
+    }
+
     /// Lets an accident happen at the command of this number from now on, once.
     pub(crate) fn set_up(&self, command: usize, accident: Accident) {
-        *self.state.lock() = State { passed: Vec::new(), next: Some((command, accident)) };
+        *self.state.lock() = State { next: Some((command, accident)), ..State::default() };
     }
 
     /// Whether it has not happened yet.
@@ -135,6 +145,7 @@ fn accident(message: &[u8], state: &Mutex<State>) -> Option<Accident> {
     }
     let mut state = state.lock();
     state.passed.push(command.to_owned());
+    state.timed += usize::from(message.windows(MAX_TIME.len()).any(|some| some == MAX_TIME));
     let number = state.passed.len() - 1;
     state.next.take_if(|(at, _)| *at == number).map(|(_, accident)| accident)
 }
