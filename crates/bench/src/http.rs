@@ -6,12 +6,22 @@ use anyhow::{Context, Result};
 
 use crate::bare;
 use crate::bench::{Bench, store_name};
+use crate::clock::{Moment, pause};
 use crate::process::Process;
 use crate::requests::{Reads, Same, Shuffle};
 use crate::requests::{bare as plain, with_body};
 use crate::sample::{Series, Store, What, Who};
 use crate::scene::Scene;
 use crate::wire::{Load, load};
+
+/// What a read takes of a server that is not busy, at most.
+const CALM: Duration = Duration::from_millis(20);
+/// How many such reads in a row tell that.
+const CALM_IN_A_ROW: u32 = 10;
+/// How often it is looked for.
+const CALM_LOOKS: u32 = 600;
+/// The pause between two looks.
+const CALM_PAUSE: Duration = Duration::from_millis(50);
 
 /// How many connections a path is asked on.
 fn crowds(what: What, store: Store) -> &'static [u32] {
@@ -57,6 +67,9 @@ fn path(
                 scene.measure(what, clients, span).with_context(|| format!("{what:?}, {clients} clients"))?;
             let series = Series { what, who: Who::Cloudm, store, machines: scene.machines, clients };
             bench.keep_load(series, round, &measured);
+            if measured.refused > 0 {
+                scene.calm_down()?;
+            }
         }
         if let Some(bare) = bare {
             let series = Series { what, who: Who::Bare, store: Store::Memory, machines: 0, clients };
@@ -87,10 +100,25 @@ fn ask_bare(bench: &Bench, bare: &Process, (what, clients): (What, u32)) -> Resu
 impl Scene {
     /// A bare handler that says what this server says.
     fn bare(&self, pinned: bool) -> Result<Process> {
-        let id = self.walk.ids.first().context("no machine")?;
-        let path = format!("/api/v1/machines/{}", String::from_utf8_lossy(id));
-        let (machine, page) = (self.place.control.get_text(&path)?, self.place.control.get_text(&self.walk.first)?);
+        let (machine, page) =
+            (self.place.control.get_text(&self.walk.one()?)?, self.place.control.get_text(&self.walk.first)?);
         bare::start(&machine, &page, pinned)
+    }
+
+    /// Waits until the server is no longer busy with what it refused, for that is not for what is measured next; not for ever.
+    fn calm_down(&self) -> Result<()> {
+        let path = self.walk.one()?;
+        let mut calm = 0;
+        for _ in 0..CALM_LOOKS {
+            let begun = Moment::now();
+            let answered = self.place.control.get_text(&path).is_ok();
+            calm = if answered && begun.elapsed() < CALM { calm + 1 } else { 0 };
+            if calm == CALM_IN_A_ROW {
+                break;
+            }
+            pause(CALM_PAUSE);
+        }
+        Ok(())
     }
 
     /// Asks the server on so many connections.

@@ -196,6 +196,12 @@ impl Walk {
         }
     }
 
+    /// The path of one machine.
+    pub(crate) fn one(&self) -> Result<String> {
+        let id = self.ids.first().context("no machine")?;
+        Ok(format!("/api/v1/machines/{}", String::from_utf8_lossy(id)))
+    }
+
     /// The machines that are changed by way of the server, and those that are changed without it.
     pub(crate) fn halves(&self) -> (&[Id], &[Id]) {
         self.ids.split_at(self.ids.len() / 2)
