@@ -14,7 +14,7 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, DateTime, Document, doc};
 use mongodb::error::Error;
 use mongodb::options::Hint;
-use mongodb::{ClientSession, Collection};
+use mongodb::{ClientSession, Collection, Cursor};
 use serde::{Deserialize, Serialize};
 
 use crate::collections;
@@ -227,11 +227,7 @@ impl Events {
     ) -> Result<Vec<Numbered>, Error> {
         let mut filter = of_machine(&self.0, id);
         filter.insert("seq", doc! { "$gt": after });
-        let most = limit(most).saturating_add(1);
-        let batch = u32::try_from(most).unwrap_or(u32::MAX).min(MAX_BATCH);
-        let events = self.collection();
-        let found = events.find(filter).sort(doc! { "seq": 1 }).limit(most).batch_size(batch);
-        let mut found = found.max_time(PATIENCE).await?;
+        let mut found = self.find(filter, limit(most).saturating_add(1)).await?;
         let mut met = Vec::new();
         while let Some(EventDoc { seq, event, .. }) = found.try_next().await? {
             // Their instants are in order too.
@@ -270,18 +266,22 @@ impl Events {
             let order = doc! { "event.at": way, "event.machine": way };
             let left = most - limit(found.len());
             if left > 0 {
-                let some = events.find(filter).sort(order).limit(left).hint(Hint::Name("created".into())).await?;
-                found.extend(some.try_collect::<Vec<_>>().await?);
+                let some = events.find(filter).sort(order).limit(left).hint(Hint::Name("created".into()));
+                found.extend(some.max_time(PATIENCE).await?.try_collect::<Vec<_>>().await?);
             }
         }
         Ok(found)
     }
 
     async fn read(&self, filter: Document, most: i64) -> Result<Vec<EventDoc>, Error> {
+        self.find(filter, most).await?.try_collect().await
+    }
+
+    /// Finds at most so many in the order of their numbers.
+    async fn find(&self, filter: Document, most: i64) -> Result<Cursor<EventDoc>, Error> {
         let batch = u32::try_from(most).unwrap_or(u32::MAX).min(MAX_BATCH);
-        let events = self.collection();
-        let found = events.find(filter).sort(doc! { "seq": 1 }).limit(most).batch_size(batch);
-        found.max_time(PATIENCE).await?.try_collect().await
+        let (events, order) = (self.collection(), doc! { "seq": 1 });
+        events.find(filter).sort(order).limit(most).batch_size(batch).max_time(PATIENCE).await
     }
 
     /// Whether an event is committed after a number; nothing where the number was not given out.

@@ -21,7 +21,7 @@ use crate::document::{damaged, date, instant, key, limit};
 use crate::list::Listing;
 use crate::machine_doc::MachineDoc;
 use crate::walk::Walk;
-use crate::world::OpenWorld;
+use crate::world::{OpenWorld, PATIENCE};
 use crate::{bulk, collections, counting, events};
 
 /// The machines of one world.
@@ -91,8 +91,8 @@ impl MachineStore for Machines {
         let order = doc! { "next.at": 1, "_id": 1 };
         let read = async {
             let batch = u32::try_from(most).unwrap_or(u32::MAX);
-            let found = machines.find(filter).sort(order).limit(limit(most)).batch_size(batch).await?;
-            found.try_collect::<Vec<_>>().await
+            let found = machines.find(filter).sort(order).limit(limit(most)).batch_size(batch);
+            found.max_time(PATIENCE).await?.try_collect::<Vec<_>>().await
         };
         self.0.base().ask(read).await?.iter().map(MachineDoc::read).collect()
     }

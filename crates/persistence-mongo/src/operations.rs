@@ -23,7 +23,7 @@ use crate::events;
 use crate::numbers::Numbers;
 use crate::operation_doc::{OperationDoc, free, one, operations, taken};
 use crate::transaction::{Stop, Work};
-use crate::world::OpenWorld;
+use crate::world::{OpenWorld, PATIENCE};
 use crate::{answers, collections, counting, results, work};
 
 /// The fleet operations of one world.
@@ -33,7 +33,9 @@ impl Operations {
     /// Those that a filter finds, in an order.
     async fn find(&self, filter: Document, order: Document, most: usize) -> Result<Vec<FleetOperation>, StoreError> {
         let operations = operations(&self.0);
-        let found = async { operations.find(filter).sort(order).limit(limit(most)).await?.try_collect().await };
+        let found = async {
+            operations.find(filter).sort(order).limit(limit(most)).max_time(PATIENCE).await?.try_collect().await
+        };
         let found: Vec<OperationDoc> = self.0.base().ask(found).await?;
         found.iter().map(OperationDoc::read).collect()
     }

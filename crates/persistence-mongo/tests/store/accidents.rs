@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloudm_application::ports::Store;
+use cloudm_application::ports::{CreationQuery, Store};
 use cloudm_application::testing::{CountingEntropy, ManualWall};
-use cloudm_domain::{Preset, Rules, Selector};
+use cloudm_domain::{Instant, Preset, Rules, Selector};
 use cloudm_persistence_contract::builders::{after, cluster, draft_at, events, made, query, seed, touched, update};
 use cloudm_persistence_mongo::{MongoStore, Options, Time};
 use cloudm_testing_mongo::{self as testing, Program, Running};
@@ -198,6 +198,11 @@ async fn the_database_gives_up_what_nobody_waits_for_any_more() {
     ports.machines.list(&query(&Selector::default(), None, 2)).await.unwrap();
     assert_eq!(proxy.timed(), 1);
     ports.events.page(&events(None, None, 10)).await.unwrap();
+    assert_eq!(proxy.timed(), 1);
+    let past = CreationQuery { until: Instant::DEFAULT_START, after: None, descending: false, limit: 2 };
+    ports.events.created(&past).await.unwrap();
+    assert_eq!(proxy.timed(), 1);
+    ports.machines.due(Instant::DEFAULT_START, 2).await.unwrap();
     assert_eq!(proxy.timed(), 1);
     // It stays open from page to page.
     ports.machines.walk(query(&Selector::default(), None, 2)).next().await.unwrap();
