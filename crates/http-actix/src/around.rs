@@ -3,15 +3,16 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use actix_web::Error;
 use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes};
-use actix_web::{Error, HttpMessage};
 use cloudm_domain::Instant;
 use futures_util::stream;
+use tracing::Level;
 
 use crate::HttpApi;
 use crate::codes::Code;
@@ -20,7 +21,7 @@ use crate::problem::{MEDIA_TYPE, Problem};
 use crate::request_id::{self, RequestId};
 use crate::stopwatch::Moment;
 use crate::strikes;
-use crate::world::{self, Asked};
+use crate::world;
 
 pub(crate) async fn around(
     mut request: ServiceRequest,
@@ -34,17 +35,15 @@ pub(crate) async fn around(
     // Also where the request is given up half way.
     let _ending = Ending(connection);
     let id = match request.app_data::<web::Data<HttpApi>>() {
-        Some(api) => request_id::assign(&request, &*api.entropy),
+        Some(api) => request_id::assign(request.headers(), &*api.entropy),
         None => RequestId(String::new()),
     };
-    let path = request.path().to_owned();
     world::take_off(&mut request);
     let method = request.method().clone();
     if method == Method::HEAD {
         // Routes know GET; the body is left out in the end.
         request.head_mut().method = Method::GET;
     }
-    let trace = request_id::trace_id(request.headers()).map(str::to_owned);
     let answered = match world::open(&request).await {
         // A handler's error is an answer by now; what is an error still came from beneath the routes.
         Ok(()) => next.call(request).await.map_err(|error| problem_of(&error))?.map_into_boxed_body(),
@@ -52,10 +51,12 @@ pub(crate) async fn around(
     };
     let now = now(&answered).await;
     let answered = in_one_form(answered, &id);
-    let response = with_headers(answered, &id, now);
+    let response = with_headers(answered, id, now);
     let response = if method == Method::HEAD { without_body(response) } else { response };
     let response = strikes::strike_answer(response).await;
-    log(&response, (&method, &path), &id, trace.as_deref(), started);
+    if tracing::enabled!(Level::INFO) {
+        log(&response, &method, started);
+    }
     Ok(response)
 }
 
@@ -100,7 +101,7 @@ fn problem_of(error: &Error) -> Problem {
 
 /// What the clock says of the world that was asked, where one was.
 async fn now<B>(response: &ServiceResponse<B>) -> Option<Instant> {
-    let asked = response.request().extensions().get::<Asked>().cloned()?;
+    let asked = world::tells_time_of(response.request())?;
     asked.cloud.now_since(asked.reads).await.ok()
 }
 
@@ -108,14 +109,14 @@ const WORLD_NOW: HeaderName = HeaderName::from_static("x-world-now");
 
 fn with_headers(
     mut response: ServiceResponse<BoxBody>,
-    id: &RequestId,
+    id: RequestId,
     now: Option<Instant>,
 ) -> ServiceResponse<BoxBody> {
     let headers = response.headers_mut();
     if let Some(value) = now.and_then(|now| HeaderValue::from_str(&now.to_string()).ok()) {
         headers.insert(WORLD_NOW, value);
     }
-    if let Ok(value) = HeaderValue::from_str(&id.0) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(id.0)) {
         headers.insert(request_id::HEADER, value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -144,22 +145,19 @@ fn without_body(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> 
     })
 }
 
-fn log(
-    response: &ServiceResponse,
-    (method, path): (&Method, &str),
-    id: &RequestId,
-    trace: Option<&str>,
-    started: Moment,
-) {
+fn log(response: &ServiceResponse, method: &Method, started: Moment) {
     let request = response.request();
+    let path = world::public_path(request);
     let status = response.status();
     let micros = u64::try_from(Moment::now().since(started).as_micros()).unwrap_or(u64::MAX);
     let route = request.match_pattern();
     let route = route.as_deref().unwrap_or("-");
+    let request_id = response.headers().get(request_id::HEADER).and_then(|id| id.to_str().ok());
+    let trace_id = request_id::trace_id(request.headers());
     // What a probe asks each second says nothing while it is answered well.
-    if status == StatusCode::OK && matches!(path, "/livez" | "/readyz" | "/healthz") {
-        tracing::debug!(%method, route, path, status = status.as_u16(), micros, request_id = id.0, trace_id = trace, "request");
+    if status == StatusCode::OK && matches!(path.as_str(), "/livez" | "/readyz" | "/healthz") {
+        tracing::debug!(%method, route, path, status = status.as_u16(), micros, request_id, trace_id, "request");
     } else {
-        tracing::info!(%method, route, path, status = status.as_u16(), micros, request_id = id.0, trace_id = trace, "request");
+        tracing::info!(%method, route, path, status = status.as_u16(), micros, request_id, trace_id, "request");
     }
 }

@@ -162,11 +162,11 @@ impl HttpApi {
 /// All routes of the API, and so its description.
 fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
     config
+        .service(utoipa_actix_web::scope("/api/v1").configure(cloud))
+        .service(utoipa_actix_web::scope("/sim/v1").configure(simulation))
         .service(health::livez)
         .service(health::readyz)
-        .service(health::healthz)
-        .service(utoipa_actix_web::scope("/api/v1").configure(cloud))
-        .service(utoipa_actix_web::scope("/sim/v1").configure(simulation));
+        .service(health::healthz);
 }
 
 /// The routes that control the simulation.
@@ -211,7 +211,8 @@ fn simulation(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) 
 /// The routes of the simulated cloud of one world.
 fn cloud(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
     config
-        // They are tried in this order, and machines are what is asked most.
+        // They are tried in this order, and a machine is what is asked most.
+        .service(machines::get_machine)
         .service(machines::list_machines)
         .service(machines::create_machine)
         .service(machines::export_machines)
@@ -219,7 +220,6 @@ fn cloud(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>) {
         // Not the id of a machine, with whatever method.
         .route("/machines/export", web::to(fallback::fallback))
         .route("/machines/import", web::to(fallback::fallback))
-        .service(machines::get_machine)
         .service(machines::operate_machine)
         .service(machines::edit_machine)
         .service(machines::delete_machine)

@@ -141,7 +141,7 @@ fn pair(text: &str) -> Result<(String, String), Problem> {
 }
 
 /// Decodes `+` and percent sequences, and accepts nothing that is not wholly of that form.
-fn decode(text: &str) -> Result<String, Problem> {
+pub(crate) fn decode(text: &str) -> Result<String, Problem> {
     let malformed = || Problem::new(Code::MalformedRequest, "the query is not percent-encoded UTF-8");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -1,7 +1,5 @@
 //! The id of a request, on its answer and on its line in the log.
 
-use actix_web::HttpMessage;
-use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
 use cloudm_application::ports::Entropy;
 use data_encoding::HEXLOWER;
@@ -13,10 +11,8 @@ pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct RequestId(pub(crate) String);
 
 /// Takes the client's id where it is safe to repeat, else makes one.
-pub(crate) fn assign(request: &ServiceRequest, entropy: &dyn Entropy) -> RequestId {
-    let id = RequestId(given(request.headers()).map_or_else(|| made(entropy), str::to_owned));
-    request.extensions_mut().insert(id.clone());
-    id
+pub(crate) fn assign(headers: &HeaderMap, entropy: &dyn Entropy) -> RequestId {
+    RequestId(given(headers).map_or_else(|| made(entropy), str::to_owned))
 }
 
 fn given(headers: &HeaderMap) -> Option<&str> {

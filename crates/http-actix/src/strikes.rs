@@ -8,12 +8,13 @@ use actix_web::body::{BodyStream, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::rt::{task, time};
 use actix_web::web::Bytes;
+use cloudm_application::Cloud;
 use cloudm_domain::{Effect, Span};
 use futures_util::stream;
 
 use crate::codes::Code;
 use crate::problem::Problem;
-use crate::world::Asked;
+use crate::world;
 
 /// What a fault does to the answer of a request, once that is made.
 #[derive(Debug, Clone, Copy)]
@@ -25,10 +26,10 @@ enum Struck {
 }
 
 /// Lets the faults of a world strike a request with this path in its simulated cloud, which goes on unless it is throttled.
-pub(crate) async fn strike(request: &ServiceRequest, path: &str, asked: &Asked) -> Result<(), Problem> {
-    let struck = match asked.cloud.strike_request.run(request.method().as_str(), path).await? {
+pub(crate) async fn strike(request: &ServiceRequest, path: &str, cloud: &Cloud) -> Result<(), Problem> {
+    let struck = match cloud.strike_request.run(request.method().as_str(), path).await? {
         Some(Effect::Throttle(after)) => {
-            request.extensions_mut().insert(asked.clone());
+            world::tell_time(request.request());
             return Err(throttled(after));
         }
         Some(Effect::LoseReply) => Struck::Lost,

@@ -3,6 +3,7 @@
 //! A path under `/worlds/{world}/api/v1` is served as the path under `/api/v1`: the world's name is taken off before the routes are
 //! looked for, so that there is one of each.
 
+use std::cell::Cell;
 use std::future::{Ready, ready};
 use std::sync::Arc;
 
@@ -69,13 +70,16 @@ pub(crate) async fn open(request: &ServiceRequest) -> Result<(), Problem> {
     let Some(path) = request.match_info().as_str().strip_prefix(UNDER).filter(|path| path.starts_with('/')) else {
         return Ok(());
     };
-    let opened = find(request).await;
-    let asked = opened.as_ref().map(|(asked, _)| asked.clone()).map_err(Problem::clone);
-    request.extensions_mut().insert(Opened(asked));
-    match opened {
-        Ok((asked, true)) => strikes::strike(request, path, &asked).await,
+    let (asked, has_faults) = match find(request).await {
+        Ok((asked, has_faults)) => (Ok(asked), has_faults),
         // A route says what is wrong, if there is one.
-        _ => Ok(()),
+        Err(problem) => (Err(problem), false),
+    };
+    let faults_of = asked.as_ref().ok().filter(|_| has_faults).map(|asked| asked.cloud.clone());
+    request.extensions_mut().insert(Opened { asked, tells_time: Cell::new(false) });
+    match faults_of {
+        Some(cloud) => strikes::strike(request, path, &cloud).await,
+        None => Ok(()),
     }
 }
 
@@ -89,8 +93,25 @@ async fn find(request: &ServiceRequest) -> Result<(Asked, bool), Problem> {
 }
 
 /// The world that was opened for a request.
-#[derive(Clone)]
-struct Opened(Result<Asked, Problem>);
+struct Opened {
+    asked: Result<Asked, Problem>,
+    /// Whether the answer says what the world's clock says.
+    tells_time: Cell<bool>,
+}
+
+/// Lets the answer to a request say what its world's clock says.
+pub(crate) fn tell_time(request: &HttpRequest) {
+    if let Some(opened) = request.extensions().get::<Opened>() {
+        opened.tells_time.set(true);
+    }
+}
+
+/// The world whose time the answer to a request says, where it says one.
+pub(crate) fn tells_time_of(request: &HttpRequest) -> Option<Asked> {
+    let extensions = request.extensions();
+    let opened = extensions.get::<Opened>().filter(|opened| opened.tells_time.get())?;
+    opened.asked.as_ref().ok().cloned()
+}
 
 /// The world that a request of the simulated cloud is about.
 pub(crate) struct World {
@@ -110,13 +131,13 @@ impl FromRequest for World {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        let opened = request.extensions().get::<Opened>().cloned();
-        let asked = opened.map_or_else(|| Err(failed()), |Opened(asked)| asked);
-        ready(asked.map(|asked| {
-            let cloud = asked.cloud.clone();
-            request.extensions_mut().insert(asked);
-            Self { cloud }
-        }))
+        let extensions = request.extensions();
+        let Some(opened) = extensions.get::<Opened>() else { return ready(Err(failed())) };
+        opened.tells_time.set(true);
+        ready(match &opened.asked {
+            Ok(asked) => Ok(Self { cloud: asked.cloud.clone() }),
+            Err(problem) => Err(problem.clone()),
+        })
     }
 }
 
