@@ -169,6 +169,7 @@ macro_rules! contract_suite {
             a_machine_shows_its_cluster_as_it_is_now,
             an_update_needs_the_expected_version,
             of_racing_updates_one_wins_each_version,
+            what_is_read_of_a_machine_never_goes_back,
             a_name_is_unique_in_its_cluster,
             a_name_is_held_by_one,
             a_rename_frees_the_old_name,

@@ -1,10 +1,11 @@
 //! Machines that exist.
 
 use cloudm_application::ports::{ClusterWrite, Commit, CommitError};
-use cloudm_domain::{Command, Edit, Machine, MachineId, Preset, Rules, Span};
+use cloudm_domain::{Command, Edit, Machine, MachineId, Preset, Rules, Selector, Span};
 
 use crate::builders::{
-    self, FOREVER, START, answer, asked, create, draft, edited, named, renamed, seed, terminated, touched, update,
+    self, FOREVER, START, answer, asked, create, draft, edited, named, query, renamed, seed, terminated, touched,
+    update,
 };
 use crate::race::{race, winners};
 use crate::{Fixture, Scene, assert_refused};
@@ -98,6 +99,38 @@ pub async fn of_racing_updates_one_wins_each_version(fixture: &dyn Fixture) {
     assert_eq!(last.version, machine.version + 30);
     let versions: Vec<_> = scene.history().await.iter().map(|event| event.version).collect();
     assert_eq!(versions, (1..=last.version).collect::<Vec<_>>());
+}
+
+pub async fn what_is_read_of_a_machine_never_goes_back(fixture: &dyn Fixture) {
+    const CHANGES: u64 = 40;
+    let scene = Scene::open(fixture).await;
+    let web = scene.cluster("web").await;
+    let machine = scene.machine(&web, "a").await;
+    let last = machine.version + CHANGES;
+    race(3, |task| {
+        let (machines, rules, mut known) = (scene.ports.machines.clone(), scene.rules.clone(), machine.clone());
+        async move {
+            while task == 0 && known.version < last {
+                let after = touched(&known, &rules);
+                let next = after.machine.clone();
+                machines.commit(update(&known, after)).await.unwrap();
+                assert_eq!(machines.get(known.id).await.unwrap().unwrap().machine, next, "what is answered is read");
+                known = next;
+            }
+            // However it is read.
+            while known.version < last {
+                let by_id = machines.get(known.id).await.unwrap().unwrap().machine;
+                let page = machines.list(&query(&Selector::default(), None, 10)).await.unwrap();
+                let listed = page.machines.into_iter().next().unwrap().machine;
+                let held = machines.holder(known.cluster_id, &known.name).await.unwrap().unwrap();
+                for read in [by_id, listed, held] {
+                    assert!(read.version >= known.version, "{} is read after {}", read.version, known.version);
+                    known = read;
+                }
+            }
+        }
+    })
+    .await;
 }
 
 pub async fn a_name_is_unique_in_its_cluster(fixture: &dyn Fixture) {

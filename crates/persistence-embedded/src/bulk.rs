@@ -4,6 +4,7 @@ use cloudm_application::ports::{CommitError, MachineWrite};
 use cloudm_domain::{ClusterId, Machine, MachineId, PoolSizes};
 use rusqlite::{OptionalExtension, params};
 
+use crate::cache::Written;
 use crate::error::DbError;
 use crate::group::Group;
 use crate::known::Known;
@@ -27,6 +28,7 @@ pub(crate) struct Bulk<'a, 'db> {
     /// The last cluster that was found: a batch is often made in one.
     cluster: Option<ClusterId>,
     writes: usize,
+    written: Vec<Written>,
     /// Who decides about places, where there is not room for any number.
     places: Option<Places<'a, 'db>>,
 }
@@ -46,12 +48,12 @@ pub(crate) fn write_all(
 impl<'a, 'db> Bulk<'a, 'db> {
     pub(crate) fn new(group: &'a Group<'db>, known: &'a Known, sizes: Option<&'a PoolSizes>) -> Self {
         let places = sizes.map(|sizes| Places::new(group, sizes));
-        Self { group, known, statements: group.statements(), cluster: None, writes: 0, places }
+        Self { group, known, statements: group.statements(), cluster: None, writes: 0, written: Vec::new(), places }
     }
 
     /// Ends it, once all else of a write is written: where that fails, nothing of it counts.
     pub(crate) fn finish(self) {
-        self.group.count(self.statements);
+        self.group.count(self.statements, self.written);
     }
 
     /// Makes, replaces or deletes a machine.
@@ -122,6 +124,7 @@ impl<'a, 'db> Bulk<'a, 'db> {
             return Ok(Err(if self.is_used(machine.id)? { CommitError::IdUsed } else { CommitError::NameTaken }));
         };
         self.known.numbers().learn(machine.id, number);
+        self.written.push(Written::record(number, self.statements.rows.record()));
         self.statements.events.append(&write.events, None)?;
         Ok(Ok(()))
     }
@@ -165,6 +168,7 @@ impl<'a, 'db> Bulk<'a, 'db> {
         }
         let runs = self.statements.events.append(&write.events, Some(stored.runs.last))?;
         self.statements.rows.update((old, stored), new, runs.last)?;
+        self.written.push(Written::record(stored.number, self.statements.rows.record()));
         Ok(Ok(()))
     }
 
@@ -172,6 +176,7 @@ impl<'a, 'db> Bulk<'a, 'db> {
         let Some(stored) = self.current(machine)? else { return Ok(Err(CommitError::Conflict)) };
         let runs = self.statements.events.append(&write.events, Some(stored.runs.last))?;
         self.statements.rows.delete((machine, stored), runs.last)?;
+        self.written.push(Written::nothing(stored.number));
         Ok(Ok(()))
     }
 

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use cloudm_domain::{ClusterId, Code, FaultId, PoolSizes};
 use rusqlite::Connection;
 
+use crate::cache::Written;
 use crate::counts::Deltas;
 use crate::error::DbError;
 use crate::faults::Matches;
@@ -18,11 +19,13 @@ pub(crate) struct Group<'db> {
     statements: Cell<Option<Box<Statements<'db>>>>,
     counts: RefCell<Deltas>,
     matches: RefCell<Matches>,
+    written: RefCell<Vec<Written>>,
 }
 
 impl<'db> Group<'db> {
     pub(crate) fn new(db: &'db Connection) -> Self {
-        Self { db, statements: Cell::default(), counts: RefCell::default(), matches: RefCell::default() }
+        let (counts, matches, written) = Default::default();
+        Self { db, statements: Cell::default(), counts, matches, written }
     }
 
     /// The statements of a write. Where it fails, they are gone with it.
@@ -30,8 +33,9 @@ impl<'db> Group<'db> {
         self.statements.take().unwrap_or_else(|| Box::new(Statements::new(self.db)))
     }
 
-    /// Takes what a write changed of the counts, once all else of it is written, and its statements.
-    pub(crate) fn count(&self, mut statements: Box<Statements<'db>>) {
+    /// Takes what a write changed of the counts, once all else of it is written, its statements, and the rows of machines it wrote.
+    pub(crate) fn count(&self, mut statements: Box<Statements<'db>>, mut written: Vec<Written>) {
+        self.written.borrow_mut().append(&mut written);
         self.counts.borrow_mut().add_all(statements.rows.finish());
         self.matches.borrow_mut().add_all(statements.events.finish());
         self.statements.set(Some(statements));
@@ -52,10 +56,11 @@ impl<'db> Group<'db> {
         self.matches.borrow().of(fault)
     }
 
-    /// Writes what was taken.
-    pub(crate) fn finish(self) -> Result<(), DbError> {
+    /// Writes what was taken, and gives the rows of machines that were written.
+    pub(crate) fn finish(self) -> Result<Vec<Written>, DbError> {
         self.counts.into_inner().write(self.db)?;
-        self.matches.into_inner().write(self.db)
+        self.matches.into_inner().write(self.db)?;
+        Ok(self.written.into_inner())
     }
 }
 

@@ -1,5 +1,5 @@
 //! What is known of a world without reading it: its clusters that were read before, so that a machine is read, or made, without its
-//! cluster's row, and [where](Numbers) the rows of its machines are.
+//! cluster's row, [where](Numbers) the rows of its machines are, and the [records](Cache) of many of them.
 //!
 //! A machine and its cluster are to be of one moment. So what was read counts only where no cluster changed from before the
 //! machine was read until after; each change is told from before its commit until after.
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use cloudm_domain::{Cluster, ClusterId, Name};
 use parking_lot::RwLock;
 
+use crate::cache::Cache;
 use crate::numbers::Numbers;
 
 /// What is known of one world: of its clusters, of which there are a thousand at most, and of its machines.
@@ -20,6 +21,7 @@ pub(crate) struct Known {
     changes: AtomicU64,
     clusters: RwLock<Clusters>,
     numbers: Numbers,
+    cache: Cache,
 }
 
 /// Clusters that were read after so many changes.
@@ -46,6 +48,17 @@ impl Known {
         &self.numbers
     }
 
+    /// The records of machines that are in memory.
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Forgets all that is known of machines, and gives back the memory.
+    pub(crate) fn clear_machines(&self) {
+        self.numbers.clear();
+        self.cache.clear();
+    }
+
     /// The number of changes, where none is under way. Where it is the same later, there was none in between.
     pub(crate) fn still(&self) -> Option<u64> {
         let changes = self.changes.load(Ordering::SeqCst);
@@ -53,7 +66,11 @@ impl Known {
     }
 
     /// What `look` finds among the clusters that were read after so many changes.
-    fn at(&self, changes: u64, look: impl FnOnce(&Clusters) -> Option<Arc<Cluster>>) -> Option<Arc<Cluster>> {
+    pub(crate) fn at(
+        &self,
+        changes: u64,
+        look: impl FnOnce(&Clusters) -> Option<Arc<Cluster>>,
+    ) -> Option<Arc<Cluster>> {
         let clusters = self.clusters.read();
         if clusters.changes == changes { look(&clusters) } else { None }
     }

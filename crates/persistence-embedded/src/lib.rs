@@ -19,7 +19,8 @@
 //!   few threads of the store. See `readers`, and `list` for how a page of machines is found.
 //! - **Writes** of a world queue for its one writer, which commits what waits as one group. See `writer`, and `bulk` for why a
 //!   write of machines needs no savepoint in it. What they append to the log is moved into the file beside them. See `log`.
-//! - **Machines** are a record each, beside the columns by which they are searched. See `record`, and `known` for their clusters.
+//! - **Machines** are a record each, beside the columns by which they are searched. See `record`, `cache` for those that are in memory, and
+//!   `known` for their clusters.
 //! - **Counts** of machines are kept beside them, in the same transaction. See `counts`.
 //! - **Fleet operations** are records with a result for each machine, which commits with it. Who works on one is known in memory
 //!   alone. See `operations` and `leases`.
@@ -32,6 +33,7 @@
 
 mod answers;
 mod bulk;
+mod cache;
 mod catalogue;
 mod chain;
 mod clusters;

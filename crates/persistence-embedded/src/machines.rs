@@ -15,7 +15,6 @@ use crate::columns::Columns;
 use crate::error::DbError;
 use crate::group::Group;
 use crate::known::Known;
-use crate::numbers::Numbers;
 use crate::world::OpenWorld;
 use crate::writer::{Undo, millis};
 use crate::{answers, bulk, clusters, counts, events, list, record, sql};
@@ -26,6 +25,9 @@ pub(crate) struct Machines(pub(crate) Arc<OpenWorld>);
 #[async_trait]
 impl MachineStore for Machines {
     async fn get(&self, id: MachineId) -> Result<Option<PlacedMachine>, StoreError> {
+        if let Some(placed) = self.0.recall(|known| recalled(known, id))? {
+            return Ok(Some(placed));
+        }
         self.0.read(|db| placed(db, self.0.known(), id))
     }
 
@@ -80,9 +82,17 @@ impl MachineStore for Machines {
     }
 }
 
+/// A machine that is known without reading it. What cannot be parsed is read, which says what is wrong with it.
+fn recalled(known: &Known, id: MachineId) -> Option<PlacedMachine> {
+    let changes = known.still()?;
+    let machine = known.cache().get(known.numbers().guess(id)?, id, record::parse)?.ok()?;
+    let cluster = known.at(changes, |known| known.get(machine.cluster_id))?;
+    (known.still() == Some(changes)).then_some(PlacedMachine { machine, cluster })
+}
+
 fn placed(db: &Connection, known: &Known, id: MachineId) -> Result<Option<PlacedMachine>, DbError> {
     if let Some(changes) = known.still() {
-        let Some(machine) = get(db, known.numbers(), id)? else { return Ok(None) };
+        let Some(machine) = get(db, known, id)? else { return Ok(None) };
         let id = machine.cluster_id;
         let cluster = known.look_or_read(|known| known.get(id), || clusters::get(db, id))?;
         if known.still() == Some(changes) {
@@ -91,22 +101,37 @@ fn placed(db: &Connection, known: &Known, id: MachineId) -> Result<Option<Placed
     }
     // A cluster changes meanwhile: both are read at one moment.
     let moment = db.unchecked_transaction()?;
-    let Some(machine) = get(&moment, known.numbers(), id)? else { return Ok(None) };
+    let Some(machine) = get(&moment, known, id)? else { return Ok(None) };
     let cluster = clusters::get(&moment, machine.cluster_id)?;
     Ok(cluster.map(|cluster| PlacedMachine { machine, cluster }))
 }
 
-fn get(db: &Connection, numbers: &Numbers, id: MachineId) -> Result<Option<Machine>, DbError> {
-    if let Some(number) = numbers.guess(id)
-        && let Some(machine) = one(db, sql::MACHINE_GET_AT, params![number, id.as_bytes()])?
+fn get(db: &Connection, known: &Known, id: MachineId) -> Result<Option<Machine>, DbError> {
+    // In a transaction, both statements see the moment of the first.
+    let since = known.cache().still();
+    if let Some(number) = known.numbers().guess(id)
+        && let Some(machine) = get_row(db, (known, since), sql::MACHINE_GET_AT, params![number, id.as_bytes()])?
     {
         return Ok(Some(machine));
     }
-    let mut statement = db.prepare_cached(sql::MACHINE_GET)?;
-    let mut rows = statement.query([id.as_bytes()])?;
+    get_row(db, (known, since), sql::MACHINE_GET, [id.as_bytes()])
+}
+
+/// Reads a machine and the number of its row, and keeps both; the record where nothing was committed `since`.
+fn get_row(
+    db: &Connection,
+    (known, since): (&Known, Option<u64>),
+    sql: &str,
+    values: impl Params,
+) -> Result<Option<Machine>, DbError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    numbers.learn(id, row.get(1)?);
-    record::read(row).map(Some)
+    let (bytes, number) = (record::bytes(row)?, row.get(1)?);
+    let machine = record::parse(bytes)?;
+    known.numbers().learn(machine.id, number);
+    known.cache().keep(since, number, bytes);
+    Ok(Some(machine))
 }
 
 fn one(db: &Connection, sql: &str, values: impl Params) -> Result<Option<Machine>, DbError> {

@@ -98,7 +98,17 @@ fn json<T: Serialize>(some: &[T]) -> Result<String, DbError> {
 
 /// Reads the machine from the first column.
 pub(crate) fn read(row: &Row<'_>) -> Result<Machine, DbError> {
-    Shared::default().read(row)
+    parse(bytes(row)?)
+}
+
+/// The bytes in the first column.
+pub(crate) fn bytes<'a>(row: &'a Row<'_>) -> Result<&'a [u8], DbError> {
+    row.get_ref(0)?.as_blob().map_err(damaged)
+}
+
+/// The machine that the bytes hold.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Machine, DbError> {
+    Shared::default().parse(bytes)
 }
 
 /// Reads machines one after the other. What many of them have alike, and the last one had too, is not parsed anew.
@@ -111,7 +121,10 @@ pub(crate) struct Shared {
 impl Shared {
     /// Reads the machine from the first column.
     pub(crate) fn read(&mut self, row: &Row<'_>) -> Result<Machine, DbError> {
-        let bytes = row.get_ref(0)?.as_blob().map_err(damaged)?;
+        self.parse(bytes(row)?)
+    }
+
+    fn parse(&mut self, bytes: &[u8]) -> Result<Machine, DbError> {
         let record: Record<'_> = postcard::from_bytes(bytes).map_err(damaged)?;
         let (machine_type, tags) = (self.machine_type(record.machine_type)?, self.tags(&record.tags)?);
         Machine::try_from(data(&record, machine_type, tags)?).map_err(damaged)
@@ -149,8 +162,8 @@ fn data(record: &Record<'_>, machine_type: Code, tags: Tags) -> Result<MachineDa
         deleted: record.deleted,
         ordinal: record.ordinal,
         attempt: record.attempt,
-        faults: parse(record.faults)?,
-        scheduled: parse(record.scheduled)?,
+        faults: from_json(record.faults)?,
+        scheduled: from_json(record.scheduled)?,
         version: record.version,
         created_at: instant(record.created_at)?,
         updated_at: instant(record.updated_at)?,
@@ -179,7 +192,7 @@ fn instant(millis: u64) -> Result<Instant, DbError> {
     Instant::from_millis(millis).map_err(damaged)
 }
 
-fn parse<T: DeserializeOwned>(json: &str) -> Result<Vec<T>, DbError> {
+fn from_json<T: DeserializeOwned>(json: &str) -> Result<Vec<T>, DbError> {
     if json.is_empty() { Ok(Vec::new()) } else { serde_json::from_str(json).map_err(damaged) }
 }
 

@@ -82,6 +82,11 @@ impl<'db> Rows<'db> {
         Ok(())
     }
 
+    /// The record that was written last.
+    pub(crate) fn record(&self) -> &[u8] {
+        &self.record
+    }
+
     /// What the row of a machine says.
     pub(crate) fn find(&mut self, id: MachineId) -> Result<Option<Stored>, DbError> {
         Stored::read(self.stored.get()?, [id.as_bytes()])

@@ -84,7 +84,7 @@ statements! {
     CLUSTER_GONE = "SELECT ", cluster_columns!(), ", c.deleted_at FROM gone_clusters c WHERE c.id = ?";
 
     MACHINE_GET = "SELECT record, number FROM machines WHERE id = ?";
-    MACHINE_GET_AT = "SELECT record FROM machines NOT INDEXED WHERE number = ? AND id = ?";
+    MACHINE_GET_AT = "SELECT record, number FROM machines NOT INDEXED WHERE number = ? AND id = ?";
     MACHINE_HOLDER = "SELECT record FROM machines WHERE live = 1 AND cluster_id = ? AND name = ?";
     MACHINE_DUE = "SELECT record FROM machines WHERE next_at <= ? ORDER BY next_at, id LIMIT ?";
     MACHINE_NEXT_DUE = "SELECT next_at FROM machines WHERE next_at >= 0 ORDER BY next_at LIMIT 1";

@@ -112,13 +112,14 @@ impl OpenWorld {
             let db = file::open(&path, file::WORLD, base.durability)?;
             load(&db, &path)?
         };
+        let known: Arc<Known> = Arc::default();
         Ok(Arc::new(Self {
             incarnation,
             record: RwLock::new(Arc::new(record)),
             high_water: HighWater(AtomicU64::new(high_water.millis())),
-            known: Arc::default(),
             readers: Readers::new(path.clone()),
-            writer: Writer::new(path, base.durability, high_water),
+            writer: Writer::new(path, base.durability, (high_water, known.clone())),
+            known,
             leases: Leases::default(),
             used: AtomicBool::new(true),
             gone: AtomicBool::new(false),
@@ -192,6 +193,12 @@ impl OpenWorld {
         if self.gone.load(Ordering::Acquire) { StoreError::WorldGone } else { error }
     }
 
+    /// What `recall` knows without reading.
+    pub(crate) fn recall<T>(&self, recall: impl FnOnce(&Known) -> Option<T>) -> Result<Option<T>, StoreError> {
+        self.touch()?;
+        Ok(recall(&self.known))
+    }
+
     /// Reads here and now, by one statement that finds a row or a few: that is over sooner than a thread is woken.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, StoreError> {
         self.touch()?;
@@ -262,7 +269,7 @@ impl OpenWorld {
     /// Closes its connections, and lets go of what it knows of its machines; they are opened again when they are needed.
     pub(crate) fn rest(&self) {
         self.readers.close();
-        self.known.numbers().clear();
+        self.known.clear_machines();
         let latest = self.high_water.raise(Instant::MIN);
         if let Err(error) = self.writer.rest(latest) {
             tracing::warn!(%error, world = %self.record().name, "a world was not closed well");

@@ -11,9 +11,11 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::cache::Written;
 use crate::error::{DbError, closed, same};
 use crate::file::{self, Durability};
 use crate::group::Group;
+use crate::known::Known;
 use crate::log::Log;
 use crate::sql;
 
@@ -31,6 +33,7 @@ pub(crate) struct Writer {
     db: Mutex<Option<Connection>>,
     /// The instant that the file holds as the latest.
     kept: Mutex<Instant>,
+    known: Arc<Known>,
 }
 
 #[derive(Default)]
@@ -67,7 +70,7 @@ impl Writer {
     /// How long a caller waits for a place in a full queue.
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    pub(crate) fn new(path: PathBuf, durability: Durability, kept: Instant) -> Self {
+    pub(crate) fn new(path: PathBuf, durability: Durability, (kept, known): (Instant, Arc<Known>)) -> Self {
         Self {
             log: Log::new(path.clone(), durability),
             path,
@@ -76,6 +79,7 @@ impl Writer {
             queue: Mutex::default(),
             db: Mutex::default(),
             kept: Mutex::new(kept),
+            known,
         }
     }
 
@@ -161,10 +165,12 @@ impl Writer {
             None => self.connect()?,
         };
         let mut kept = self.kept.lock();
-        let instant = run(&db, jobs, *kept).map_err(StoreError::from)?;
+        let (instant, written) = run(&db, jobs, *kept).map_err(StoreError::from)?;
+        let change = self.known.cache().change(written);
         // After a commit that failed, nobody knows what the disk holds.
         let unknown = |error| StoreError::Unavailable(format!("a commit failed: {error}"));
         db.prepare_cached(sql::COMMIT).and_then(|mut commit| commit.execute([])).map_err(unknown)?;
+        change.done();
         *kept = instant.unwrap_or(*kept).max(*kept);
         *place = Some(db);
         Ok(instant)
@@ -250,7 +256,8 @@ pub(crate) fn millis(instant: Instant) -> i64 {
     i64::try_from(instant.millis()).unwrap_or(i64::MAX)
 }
 
-fn run(db: &Connection, jobs: &mut [Box<dyn Job>], kept: Instant) -> Result<Option<Instant>, DbError> {
+/// Runs jobs; gives the latest instant of those that took effect, and the rows of machines that they wrote.
+fn run(db: &Connection, jobs: &mut [Box<dyn Job>], kept: Instant) -> Result<(Option<Instant>, Vec<Written>), DbError> {
     db.prepare_cached(sql::BEGIN)?.execute([])?;
     let group = Group::new(db);
     let mut latest = None;
@@ -263,11 +270,11 @@ fn run(db: &Connection, jobs: &mut [Box<dyn Job>], kept: Instant) -> Result<Opti
             latest = latest.max(job.instant());
         }
     }
-    group.finish()?;
+    let written = group.finish()?;
     if let Some(latest) = latest.filter(|latest| *latest > kept) {
         db.prepare_cached(sql::HIGH_WATER_SET)?.execute([millis(latest)])?;
     }
-    Ok(latest)
+    Ok((latest, written))
 }
 
 /// Runs a job whose writes are undone where it fails; says whether they stay.
@@ -357,7 +364,7 @@ mod tests {
         let path = directory.path().join("a.db");
         let db = file::create(&path, file::WORLD, Durability::None).unwrap();
         db.execute(sql::HIGH_WATER_FIRST, [0]).unwrap();
-        (directory, Writer::new(path, Durability::None, Instant::MIN))
+        (directory, Writer::new(path, Durability::None, (Instant::MIN, Arc::default())))
     }
 
     type Answer = oneshot::Receiver<Result<usize, StoreError>>;
