@@ -113,7 +113,7 @@ impl Batch {
         let name = |name: &str| CString::try_from(name).map_err(Error::from);
         sent.append(name(command)?, collections::MACHINES);
         sent.append(name(field)?, changes);
-        let answer = self.world.base().database.run_raw_command(sent).session(session).await?;
+        let answer = self.world.base().database().run_raw_command(sent).session(session).await?;
         let met = answer.get_i32("n").ok().and_then(|met| usize::try_from(met).ok());
         if met == Some(expected) && !answer.contains_key("writeErrors") {
             return Ok(());

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
 use mongodb::options::{
     Acknowledgment, ClientOptions, ReadConcern, SelectionCriteria, ServerAddress, ServerMonitoringMode, WriteConcern,
 };
-use mongodb::{Client, Database};
 
+use crate::clients::Clients;
 use crate::error::OpenError;
 
 /// How long an operation waits for a server that takes it. With [`crate::world::PATIENCE`] it bounds how late a client
@@ -25,7 +26,7 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const CONNECTIONS: u32 = 64;
 
 /// Connects, and makes sure that transactions can be had.
-pub(crate) async fn connect(uri: &str, database: &str) -> Result<Database, OpenError> {
+pub(crate) async fn connect(uri: &str, database: &str) -> Result<Clients, OpenError> {
     let bad_uri = |error| OpenError::bad_uri(&error, uri);
     let options = options(uri).await.map_err(bad_uri)?;
     let client = Client::with_options(options.clone()).map_err(bad_uri)?;
@@ -33,7 +34,7 @@ pub(crate) async fn connect(uri: &str, database: &str) -> Result<Database, OpenE
         Err(OpenError::Unreachable(_)) if is_standalone(&options).await => Err(OpenError::Standalone),
         Err(error) => Err(error),
         Ok(hello) if is_alone(&hello) => Err(OpenError::Standalone),
-        Ok(_) => Ok(client.database(database)),
+        Ok(_) => Ok(Clients::new(options, client.database(database))),
     }
 }
 

@@ -93,7 +93,7 @@ pub(crate) fn committed(world: &Arc<OpenWorld>, last: i64) {
 /// Folds once; says how many numbers.
 async fn fold(world: &Arc<OpenWorld>) -> Result<i64, StoreError> {
     let folding = Folding(world.clone());
-    let folded = timeout(fork::PATIENCE, transact(&world.base().database, &folding)).await.map_err(|_| overdue())?;
+    let folded = timeout(fork::PATIENCE, transact(&world.base().database(), &folding)).await.map_err(|_| overdue())?;
     let folded = folded.inspect_err(|error| tracing::debug!(%error, "the counts of machines are not folded"))?;
     if folded.is_none() {
         first(world).await?;
@@ -105,7 +105,7 @@ async fn fold(world: &Arc<OpenWorld>) -> Result<i64, StoreError> {
 async fn first(world: &Arc<OpenWorld>) -> Result<(), StoreError> {
     let solid = world.base().ask(world.sequence.solid()).await?;
     let first = First { world: world.clone(), solid };
-    timeout(fork::PATIENCE, transact(&world.base().database, &first)).await.map_err(|_| overdue())?
+    timeout(fork::PATIENCE, transact(&world.base().database(), &first)).await.map_err(|_| overdue())?
 }
 
 /// How many machines there are.

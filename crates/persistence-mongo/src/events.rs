@@ -172,7 +172,7 @@ impl EventStore for Events {
     async fn wait(&self, after: &Position) -> Result<(), StoreError> {
         let after = seq(self.0.incarnation(), after)?;
         while !self.0.base().ask(self.anything(after)).await?.ok_or(StoreError::PositionGone)? {
-            self.0.base().feed.wait(&self.0.base().database, self.0.id(), after).await;
+            self.0.base().feed.wait(&self.0.base().database(), self.0.id(), after).await;
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ impl Draft {
     }
 
     fn records(&self) -> Collection<Document> {
-        self.base.database.collection(collections::INCARNATIONS)
+        self.base.database().collection(collections::INCARNATIONS)
     }
 
     fn later() -> DateTime {
@@ -85,7 +85,7 @@ impl Copying {
     /// Copies the world; gives its record for whoever names it, or nothing where the source is no more.
     pub(crate) async fn run(&self) -> Result<Copied, StoreError> {
         let draft = Draft::begin(&self.base, self.fork.incarnation).await?;
-        let copied = timeout(PATIENCE, transact(&self.base.database, self)).await.unwrap_or_else(|_| Err(overdue()));
+        let copied = timeout(PATIENCE, transact(&self.base.database(), self)).await.unwrap_or_else(|_| Err(overdue()));
         if !matches!(copied, Ok(Some(_))) {
             draft.drop();
         }
@@ -93,7 +93,7 @@ impl Copying {
     }
 
     fn collection(&self, name: &str) -> Collection<Document> {
-        self.base.database.collection(name)
+        self.base.database().collection(name)
     }
 
     /// Copies what a filter finds.
@@ -142,13 +142,13 @@ impl Work for Copying {
     type Refusal = StoreError;
 
     async fn run(&self, session: &mut ClientSession) -> Result<Copied, Stop<StoreError>> {
-        let Some(source) = records(&self.base.database).find_one(living(self.source)).session(&mut *session).await?
+        let Some(source) = records(&self.base.database()).find_one(living(self.source)).session(&mut *session).await?
         else {
             return Ok(None);
         };
         // What an attempt before this one wrote.
-        sweep::contents(&self.base.database, self.to).await?;
-        let counters: Collection<Counter> = self.base.database.collection(collections::SEQUENCES);
+        sweep::contents(&self.base.database(), self.to).await?;
+        let counters: Collection<Counter> = self.base.database().collection(collections::SEQUENCES);
         let counter = counters.find_one(doc! { "_id": self.source }).session(&mut *session).await?;
         for (name, index) in sweep::COPIED {
             self.copy(session, name, doc! { "w": self.source }, Some(index)).await?;

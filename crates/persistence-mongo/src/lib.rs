@@ -14,6 +14,7 @@
 //!   that what was changed through one server is seen through all.
 //! - **Worlds** are made, replaced and deleted by a change of what their name points to, in a transaction. See `worlds`,
 //!   `fork`, and `sweep` for how what is left of one is dropped.
+//! - **Each runtime** has a client of the driver for itself. See `clients`.
 //! - **Crowds** share the commands that everyone needs: the record of the world, and the counter. See `together`.
 //! - **Time** is the database's. See `clock`.
 //! - **Outages** are waited for a few seconds, and then told. Nothing has to be restarted after one.
@@ -25,6 +26,7 @@ mod answers;
 mod append;
 mod batch;
 mod bulk;
+mod clients;
 mod clock;
 mod clusters;
 mod collections;

@@ -52,7 +52,7 @@ impl Reading {
 
     /// Gives the parts away; says whether the world was there.
     pub(crate) async fn run(self) -> Result<bool, StoreError> {
-        timeout(fork::PATIENCE, transact(&self.base.database, &self)).await.map_err(|_| overdue())?
+        timeout(fork::PATIENCE, transact(&self.base.database(), &self)).await.map_err(|_| overdue())?
     }
 
     /// Sends what a query finds, where it is one part each.
@@ -63,7 +63,7 @@ impl Reading {
         read: impl Fn(D) -> Result<Option<T>, StoreError>,
         part: impl Fn(Vec<T>) -> Part,
     ) -> Result<Result<(), Left>, Stop<StoreError>> {
-        let collection: Collection<D> = self.base.database.collection(name);
+        let collection: Collection<D> = self.base.database().collection(name);
         let options = FindOptions::builder().sort(order).batch_size(BATCH as u32).build();
         let mut found = collection.find(filter).with_options(options).session(&mut *session).await?;
         let mut some = Vec::new();
@@ -83,7 +83,7 @@ impl Reading {
         world: &Stored,
     ) -> Result<Result<(), Left>, Stop<StoreError>> {
         let w = world_id(self.incarnation);
-        let counters: Collection<Counter> = self.base.database.collection(collections::SEQUENCES);
+        let counters: Collection<Counter> = self.base.database().collection(collections::SEQUENCES);
         let counter = counters.find_one(doc! { "_id": w }).session(&mut *session).await?.unwrap_or_default();
         let record = world.world()?;
         let now = record.clock.now(self.base.wall.now()).max(world.reached(&counter)?);
@@ -116,7 +116,7 @@ impl Reading {
 
     /// The `_id`s of all clusters.
     async fn places(&self, session: &mut ClientSession, w: ObjectId) -> Result<BTreeSet<String>, Error> {
-        let clusters: Collection<Document> = self.base.database.collection(collections::CLUSTERS);
+        let clusters: Collection<Document> = self.base.database().collection(collections::CLUSTERS);
         let found = clusters.find(doc! { "w": w }).projection(doc! { "_id": 1 }).sort(doc! { "name": 1 });
         let mut found = found.batch_size(Cluster::MAX_IN_WORLD as u32).session(&mut *session).await?;
         let mut places = BTreeSet::new();
@@ -138,7 +138,7 @@ impl Work for Reading {
             return Err(StoreError::Unavailable("a world was not read to its end".into()).into());
         }
         let source = living(world_id(self.incarnation));
-        let Some(world) = records(&self.base.database).find_one(source).session(&mut *session).await? else {
+        let Some(world) = records(&self.base.database()).find_one(source).session(&mut *session).await? else {
             return Ok(false);
         };
         if self.everything(session, &world).await?.is_ok() {
@@ -245,7 +245,7 @@ impl Loading<'_> {
         if docs.is_empty() {
             return Ok(());
         }
-        let collection: Collection<D> = self.base.database.collection(name);
+        let collection: Collection<D> = self.base.database().collection(name);
         self.base.ask(async { collection.insert_many(docs).ordered(false).await.map(drop) }).await
     }
 }

@@ -14,14 +14,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::ReturnDocument;
-use mongodb::{Collection, Database};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
+use crate::clients::Clients;
 use crate::collections;
 use crate::connect::unsafe_writes;
 use crate::document::key;
@@ -53,8 +54,7 @@ pub(crate) struct Counter {
 /// The numbers of one world.
 pub(crate) struct Sequence {
     world: ObjectId,
-    counters: Collection<Counter>,
-    events: Collection<Document>,
+    clients: Arc<Clients>,
     /// Up to where the history is known to be solid.
     solid: AtomicI64,
     /// What the database knows of that.
@@ -66,16 +66,23 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
-    pub(crate) fn new(database: &Database, world: ObjectId) -> Arc<Self> {
+    pub(crate) fn new(clients: Arc<Clients>, world: ObjectId) -> Arc<Self> {
         Arc::new(Self {
             world,
-            counters: database.collection(collections::SEQUENCES),
-            events: database.collection(collections::EVENTS),
+            clients,
             solid: AtomicI64::new(0),
             kept: AtomicI64::new(0),
             mending: AtomicBool::new(false),
             taking: Together::new(),
         })
+    }
+
+    fn counters(&self) -> Collection<Counter> {
+        self.clients.here().collection(collections::SEQUENCES)
+    }
+
+    fn events(&self) -> Collection<Document> {
+        self.clients.here().collection(collections::EVENTS)
     }
 
     /// Takes so many numbers in a row, for events of which the last happens at `at`; gives the first.
@@ -97,7 +104,8 @@ impl Sequence {
         let count = asked.iter().map(|(count, _)| count).sum::<i64>();
         let reached = asked.iter().map(|(_, at)| *at).max().unwrap_or(DateTime::MIN);
         let take = doc! { "$inc": { "last": count }, "$max": { "reached": reached } };
-        let counted = self.counters.find_one_and_update(doc! { "_id": self.world }, take).upsert(true);
+        let counters = self.counters();
+        let counted = counters.find_one_and_update(doc! { "_id": self.world }, take).upsert(true);
         let counted = counted.return_document(ReturnDocument::After).write_concern(unsafe_writes()).await;
         let mut next = match counted {
             Ok(counted) => counted.unwrap_or_default().last - count + 1,
@@ -112,7 +120,7 @@ impl Sequence {
 
     /// The counter now. Every number that is committed was given out before.
     pub(crate) async fn counter(&self) -> Result<Counter, Error> {
-        Ok(self.counters.find_one(doc! { "_id": self.world }).await?.unwrap_or_default())
+        Ok(self.counters().find_one(doc! { "_id": self.world }).await?.unwrap_or_default())
     }
 
     /// The filter of numbers from one on, up to another.
@@ -124,7 +132,7 @@ impl Sequence {
     pub(crate) async fn fill(&self, numbers: Range<i64>) -> Result<(), Error> {
         for chunk in numbers.clone().step_by(CHUNK as usize).map(|from| from..numbers.end.min(from + CHUNK)) {
             let fills = chunk.map(|seq| doc! { "_id": key(self.world, seq), "w": self.world, "seq": seq });
-            match self.events.insert_many(fills).ordered(false).await {
+            match self.events().insert_many(fills).ordered(false).await {
                 Err(error) if !all_taken(&error) => return Err(error),
                 _ => {}
             }
@@ -184,7 +192,8 @@ impl Sequence {
 
     /// The numbers that are taken from one on, up to another, in order.
     async fn numbers(&self, from: i64, to: i64) -> Result<Vec<i64>, Error> {
-        let found = self.events.find(self.between(from, to)).projection(doc! { "_id": 0, "seq": 1 });
+        let events = self.events();
+        let found = events.find(self.between(from, to)).projection(doc! { "_id": 0, "seq": 1 });
         let mut found = found.sort(doc! { "seq": 1 }).batch_size(CHUNK as u32).await?;
         let mut numbers = Vec::new();
         while found.advance().await? {
@@ -195,19 +204,20 @@ impl Sequence {
 
     /// What has a number.
     pub(crate) async fn at(&self, number: i64) -> Result<Option<Document>, Error> {
-        self.events.find_one(doc! { "_id": key(self.world, number) }).await
+        self.events().find_one(doc! { "_id": key(self.world, number) }).await
     }
 
     /// Whether a number from one on, up to another, is taken.
     pub(crate) async fn any_between(&self, from: i64, to: i64) -> Result<bool, Error> {
-        let found = self.events.find_one(self.between(from, to)).projection(doc! { "_id": 0, "seq": 1 });
+        let events = self.events();
+        let found = events.find_one(self.between(from, to)).projection(doc! { "_id": 0, "seq": 1 });
         Ok(from <= to && found.await?.is_some())
     }
 
     /// Tells the database, for servers that start, where it is so far ahead.
     async fn keep(&self, solid: i64, ahead: i64) -> Result<(), Error> {
         if self.kept.load(Ordering::Acquire) + ahead <= solid && self.kept.fetch_max(solid, Ordering::AcqRel) < solid {
-            self.counters.update_one(doc! { "_id": self.world }, doc! { "$max": { "solid": solid } }).await?;
+            self.counters().update_one(doc! { "_id": self.world }, doc! { "$max": { "solid": solid } }).await?;
         }
         Ok(())
     }

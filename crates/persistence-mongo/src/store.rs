@@ -75,12 +75,13 @@ impl MongoStore {
     /// was written by a newer version. Each says what to do, and none holds any part of the URI.
     pub async fn open(options: Options) -> Result<Arc<Self>, OpenError> {
         let Options { uri, database, time, entropy } = options;
-        let database = connect(&uri, &database).await?;
+        let clients = connect(&uri, &database).await?;
+        let database = clients.here();
         migrations::apply(&database, entropy.as_ref()).await?;
         let page_token_key = page_token_key(&database, entropy.as_ref()).await?;
         let (wall, clock) = wall(time, &database).await?;
         let base = Arc::new(Base {
-            database,
+            clients: Arc::new(clients),
             wall,
             queue: Queue::new(),
             naming: tokio::sync::Mutex::default(),

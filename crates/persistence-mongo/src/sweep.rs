@@ -47,7 +47,7 @@ pub(crate) const ONE_EACH: [&str; 2] = [collections::SEQUENCES, collections::COU
 pub(crate) async fn run(base: &Base) {
     loop {
         sleep(LOOK).await;
-        if let Err(error) = look(&base.database).await {
+        if let Err(error) = look(&base.database()).await {
             tracing::debug!(error = crate::error::text(&error), "nothing is swept now");
         }
     }
@@ -67,7 +67,7 @@ async fn look(database: &Database) -> Result<(), Error> {
 
 /// Sweeps a world that has just lost its name, beside everything else.
 pub(crate) fn soon(base: &Arc<Base>, world: ObjectId) {
-    let database = base.database.clone();
+    let database = base.database();
     let mut sweeps = base.sweeps.lock();
     while sweeps.try_join_next().is_some() {}
     sweeps.spawn(async move {

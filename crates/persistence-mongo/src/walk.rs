@@ -52,7 +52,7 @@ impl Walk {
     }
 
     async fn opened(&self) -> Result<Open, Stop<StoreError>> {
-        let mut session = self.listing.world.base().database.client().start_session().await?;
+        let mut session = self.listing.world.base().database().client().start_session().await?;
         let streams = self.listing.open(&mut session).await?;
         Ok(Open { session, streams, pages: 0 })
     }

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::answers::{self, Answers};
+use crate::clients::Clients;
 use crate::clusters::Clusters;
 use crate::collections;
 use crate::counting::{self, Counting};
@@ -43,7 +44,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What all worlds of a store share.
 pub(crate) struct Base {
-    pub(crate) database: Database,
+    pub(crate) clients: Arc<Clients>,
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) queue: Queue,
     /// Changes of what names point to take turns: they all count the worlds.
@@ -55,6 +56,11 @@ pub(crate) struct Base {
 }
 
 impl Base {
+    /// The database, by the client of the runtime that asks.
+    pub(crate) fn database(&self) -> Database {
+        self.clients.here()
+    }
+
     /// Fails where the store is closed.
     pub(crate) fn check_open(&self) -> Result<(), StoreError> {
         if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
@@ -78,7 +84,7 @@ impl Base {
         let base = self.clone();
         let writing = tokio::spawn(async move {
             let turn = base.queue.turn().await?;
-            let written = timeout(PATIENCE, transact(&base.database, &work)).await;
+            let written = timeout(PATIENCE, transact(&base.database(), &work)).await;
             turn.end(written.is_ok());
             work.end(matches!(written, Ok(Ok(_))));
             written.unwrap_or_else(|_| Err(overdue().into()))
@@ -178,7 +184,7 @@ impl OpenWorld {
     pub(crate) fn new(base: Arc<Base>, incarnation: Incarnation) -> Arc<Self> {
         let id = world_id(incarnation);
         Arc::new(Self {
-            sequence: Sequence::new(&base.database, id),
+            sequence: Sequence::new(base.clients.clone(), id),
             base,
             incarnation,
             id,
@@ -221,13 +227,13 @@ impl OpenWorld {
     }
 
     pub(crate) fn collection<T: Send + Sync>(&self, name: &str) -> Collection<T> {
-        self.base.database.collection(name)
+        self.base.database().collection(name)
     }
 
     /// Reads in a transaction, so that all is as it was at one moment.
     pub(crate) async fn read_moment<W: Work<Refusal = StoreError>>(&self, work: W) -> Result<W::Output, StoreError> {
         self.base.check_open()?;
-        timeout(PATIENCE, transact(&self.base.database, &work)).await.map_err(|_| overdue())?
+        timeout(PATIENCE, transact(&self.base.database(), &work)).await.map_err(|_| overdue())?
     }
 
     /// Writes in a transaction. See [`Base::write`].
@@ -243,7 +249,7 @@ impl OpenWorld {
     pub(crate) async fn rest(&self) -> Result<(), Error> {
         let shown = self.high_water.load(Ordering::Acquire);
         let raise = doc! { "$max": { "high_water": crate::document::millis(shown) } };
-        records(&self.base.database).update_one(doc! { "_id": self.id }, raise).await?;
+        records(&self.base.database()).update_one(doc! { "_id": self.id }, raise).await?;
         self.sequence.rest().await
     }
 
@@ -258,7 +264,7 @@ impl OpenWorld {
         let counter =
             doc! { "from": collections::SEQUENCES, "localField": "_id", "foreignField": "_id", "as": "counter" };
         let pipeline = [doc! { "$match": living(self.id) }, doc! { "$lookup": counter }];
-        records(&self.base.database).aggregate(pipeline).with_type::<Now>().await?.try_next().await
+        records(&self.base.database()).aggregate(pipeline).with_type::<Now>().await?.try_next().await
     }
 
     /// The world now.
@@ -348,12 +354,12 @@ impl Work for Recording {
         let mut before = living(world.id);
         before.insert("record.version", long(commit.expected)?);
         let after = doc! { "$set": { "record": record, "write": write } };
-        let written = records(&world.base.database).update_one(before, after).session(&mut *session).await?;
+        let written = records(&world.base.database()).update_one(before, after).session(&mut *session).await?;
         if written.matched_count == 0 {
             return Err(Stop::Refused(WorldCommitError::Conflict));
         }
         if !commit.world.rules.faults.is_empty() {
-            crate::worlds::mark(&world.base.database, &commit.world, session).await?;
+            crate::worlds::mark(&world.base.database(), &commit.world, session).await?;
         }
         Ok(())
     }

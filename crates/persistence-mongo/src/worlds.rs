@@ -33,7 +33,7 @@ fn incarnation(world: &Document) -> Result<Incarnation, StoreError> {
 
 /// What a name points to now.
 pub(crate) async fn find(base: &Base, name: &WorldName) -> Result<Option<FoundWorld>, StoreError> {
-    let names = collection(&base.database);
+    let names = collection(&base.database());
     let found = base.ask(async { names.find_one(doc! { "_id": name.as_str() }).await }).await?;
     let read = |world: &Document| {
         let request_faults = world.get_bool(REQUEST_FAULTS).unwrap_or_default();
@@ -55,7 +55,7 @@ pub(crate) async fn mark(database: &Database, world: &World, session: &mut Clien
 /// The names after one, in the order of their bytes.
 pub(crate) async fn names(base: &Base, after: Option<&WorldName>, most: usize) -> Result<Vec<WorldName>, StoreError> {
     let beyond = doc! { "_id": { "$gt": after.map_or("", WorldName::as_str) } };
-    let names = collection(&base.database);
+    let names = collection(&base.database());
     let found = async { names.find(beyond).sort(doc! { "_id": 1 }).limit(limit(most)).await?.try_collect().await };
     let found: Vec<Document> = base.ask(found).await?;
     let name = |world: &Document| parsed("the name of a world", world.get_str("_id").unwrap_or_default());
@@ -82,7 +82,7 @@ impl Naming {
 
     /// Whether the name points to what it has to.
     async fn check(&self, session: &mut ClientSession) -> Result<(), Stop<WorldsError>> {
-        let names = collection(&self.base.database);
+        let names = collection(&self.base.database());
         let found = names.find_one(doc! { "_id": self.name.as_str() }).session(&mut *session).await?;
         let found = found.as_ref().map(incarnation).transpose()?.map(world_id);
         match self.old {
@@ -94,7 +94,7 @@ impl Naming {
 
     /// Counts the change, after which there may be so many worlds.
     async fn count(&self, session: &mut ClientSession) -> Result<(), Stop<WorldsError>> {
-        let settings = self.base.database.collection::<Document>(collections::SETTINGS);
+        let settings = self.base.database().collection::<Document>(collections::SETTINGS);
         let more = i64::from(self.new.is_some()) - i64::from(self.old.is_some());
         let count = settings.find_one_and_update(doc! { "_id": COUNT }, doc! { "$inc": { "count": more } });
         let counted = count.upsert(true).return_document(ReturnDocument::After).session(session).await?;
@@ -103,7 +103,7 @@ impl Naming {
     }
 
     async fn point(&self, session: &mut ClientSession) -> Result<(), Stop<WorldsError>> {
-        let names = collection(&self.base.database);
+        let names = collection(&self.base.database());
         let name = doc! { "_id": self.name.as_str() };
         let Some(new) = &self.new else {
             names.delete_one(name).session(session).await?;
@@ -112,7 +112,7 @@ impl Naming {
         let record = mongodb::bson::serialize_to_document(new).map_err(Error::from)?;
         let incarnation = record.get_object_id("_id").unwrap_or_default();
         // In the place of what says that it was being copied, where it is a fork.
-        let records = self.base.database.collection::<Document>(collections::INCARNATIONS);
+        let records = self.base.database().collection::<Document>(collections::INCARNATIONS);
         records.replace_one(doc! { "_id": incarnation }, record).upsert(true).session(&mut *session).await?;
         let request_faults = new.world()?.rules.faults.look_at_requests();
         let points = doc! { "_id": self.name.as_str(), "incarnation": incarnation, REQUEST_FAULTS: request_faults };
@@ -126,9 +126,9 @@ impl Naming {
         session: &mut ClientSession,
         incarnation: ObjectId,
     ) -> Result<(), Stop<WorldsError>> {
-        let counters = self.base.database.collection::<Document>(collections::SEQUENCES);
+        let counters = self.base.database().collection::<Document>(collections::SEQUENCES);
         if counters.find_one(doc! { "_id": incarnation }).session(&mut *session).await?.is_none() {
-            let counts = self.base.database.collection::<Document>(collections::COUNTS);
+            let counts = self.base.database().collection::<Document>(collections::COUNTS);
             let none = counting::whole(incarnation, 0, Tally::default())?;
             counts.replace_one(doc! { "_id": incarnation }, none).upsert(true).session(session).await?;
         }
@@ -147,13 +147,13 @@ impl Work for Naming {
         self.point(session).await?;
         if let Some(old) = self.old {
             let gone = doc! { "$set": { "gone": DateTime::now(), "gone_by": self.write } };
-            records(&self.base.database).update_one(doc! { "_id": old }, gone).session(session).await?;
+            records(&self.base.database()).update_one(doc! { "_id": old }, gone).session(session).await?;
         }
         Ok(())
     }
 
     async fn took_effect(&self) -> Result<Option<()>, Error> {
-        let records = self.base.database.collection::<Document>(collections::INCARNATIONS);
+        let records = self.base.database().collection::<Document>(collections::INCARNATIONS);
         let done = match (&self.new, self.old) {
             (_, Some(old)) => doc! { "_id": old, "gone_by": self.write },
             (Some(new), None) => doc! { "_id": new.incarnation(), "record": { "$exists": true } },
