@@ -1,5 +1,6 @@
 //! What surrounds every request: its id, its world, HEAD, problems in one form, headers, and one line in the log.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -27,7 +28,8 @@ pub(crate) async fn around(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let started = Moment::now();
+    // What is not logged is not measured.
+    let started = tracing::enabled!(Level::INFO).then(Moment::now);
     let connection = request.conn_data::<Arc<Connection>>().cloned();
     if let Some(connection) = &connection {
         connection.begin();
@@ -54,7 +56,7 @@ pub(crate) async fn around(
     let response = with_headers(answered, id, now);
     let response = if method == Method::HEAD { without_body(response) } else { response };
     let response = strikes::strike_answer(response).await;
-    if tracing::enabled!(Level::INFO) {
+    if let Some(started) = started {
         log(&response, &method, started);
     }
     Ok(response)
@@ -79,8 +81,9 @@ fn in_one_form(response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceRes
     }
     let status = response.status();
     let is_failure = status.is_client_error() || status.is_server_error();
-    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !is_failure || content_type == Some(MEDIA_TYPE) {
+    let is_told =
+        || response.headers().get(header::CONTENT_TYPE).is_some_and(|told| told.as_bytes() == MEDIA_TYPE.as_bytes());
+    if !is_failure || is_told() {
         return response;
     }
     let problem = Problem::new(Code::of_status(status), status.canonical_reason().unwrap_or("the request failed"));
@@ -113,7 +116,7 @@ fn with_headers(
     now: Option<Instant>,
 ) -> ServiceResponse<BoxBody> {
     let headers = response.headers_mut();
-    if let Some(value) = now.and_then(|now| HeaderValue::from_str(&now.to_string()).ok()) {
+    if let Some(value) = now.and_then(in_a_header) {
         headers.insert(WORLD_NOW, value);
     }
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(id.0)) {
@@ -124,6 +127,20 @@ fn with_headers(
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
     response
+}
+
+thread_local! {
+    /// The instant that this thread said last: it is the same one for all answers of a millisecond.
+    static SAID: RefCell<Option<(Instant, HeaderValue)>> = const { RefCell::new(None) };
+}
+
+fn in_a_header(now: Instant) -> Option<HeaderValue> {
+    SAID.with_borrow_mut(|said| {
+        if said.as_ref().is_none_or(|(said, _)| *said != now) {
+            *said = Some((now, HeaderValue::from_str(&now.to_string()).ok()?));
+        }
+        said.as_ref().map(|(_, value)| value.clone())
+    })
 }
 
 /// Leaves the body out and says how long it would be. The connection does that only as long as it has not read another

@@ -4,7 +4,7 @@ use actix_web::guard::GuardContext;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, get};
 
-use super::{MachineBody, etag, show};
+use super::{MachineBody, etag, shown};
 use crate::conditions;
 use crate::docs::{AtParam, IdParam, IfNoneMatchParam, problems};
 use crate::problem::Problem;
@@ -46,7 +46,7 @@ pub(crate) async fn get_machine(request: HttpRequest, world: World) -> Result<Ht
     if conditions::is_known(&request, &etag)? {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
     }
-    Ok(show(StatusCode::OK, &view).response())
+    Ok(shown(StatusCode::OK, &view, etag).response())
 }
 
 problems!(GetMachineProblems:

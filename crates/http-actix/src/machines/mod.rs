@@ -222,7 +222,12 @@ impl Serialize for Shown<'_> {
 }
 
 fn show(status: StatusCode, view: &MachineView) -> Answer {
-    Answer { etag: Some(etag(view)), ..Answer::of(status, text::machine(view)) }
+    shown(status, view, etag(view))
+}
+
+/// Shows a machine, which has this tag.
+fn shown(status: StatusCode, view: &MachineView, etag: String) -> Answer {
+    Answer { etag: Some(etag), ..Answer::of(status, text::machine(view)) }
 }
 
 /// The tag of what is shown: the machine's version and its cluster's, whose name it shows.
