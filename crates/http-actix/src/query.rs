@@ -27,6 +27,9 @@ impl Query {
 
     /// All values of a parameter that may be repeated.
     pub(crate) fn all(&mut self, name: &str) -> Vec<String> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
         let (taken, rest) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| key == name);
         self.0 = rest;
         taken.into_iter().map(|(_, value): (String, String)| value).collect()

@@ -86,16 +86,17 @@ impl Text {
             updated_at,
         } = body;
         self.id("{\"id\":\"", id.as_bytes());
-        self.field(",\"name\":", name);
+        // In names, codes and tags there is nothing to escape.
+        self.code(",\"name\":", name);
         self.id(",\"cluster_id\":\"", cluster_id.as_bytes());
-        self.field(",\"cluster_name\":", cluster_name);
-        self.field(",\"region_code\":", region_code);
-        self.field(",\"machine_type\":", machine_type);
+        self.code(",\"cluster_name\":", cluster_name);
+        self.code(",\"region_code\":", region_code);
+        self.code(",\"machine_type\":", machine_type);
         for (before, octet) in [",\"ip_address\":\"", ".", ".", "."].into_iter().zip(ip_address.octets()) {
             self.number(before, octet.into());
         }
         self.raw("\"");
-        self.array(",\"tags\":[", tags.as_slice(), |text, tag| text.string(tag.as_str()));
+        self.array(",\"tags\":[", tags.as_slice(), |text, tag| text.code("", tag.as_str()));
         self.code(",\"state\":", state);
         self.instant(",\"state_changed_at\":", *state_changed_at);
         self.seldom(",\"transition\":", transition.as_ref());
@@ -114,11 +115,6 @@ impl Text {
         self.json.push_str(text);
     }
 
-    fn field(&mut self, key: &str, text: &str) {
-        self.raw(key);
-        self.string(text);
-    }
-
     /// A text, whatever is in it.
     fn string(&mut self, text: &str) {
         // All of it is looked at, for that is done many bytes at once.
@@ -132,7 +128,7 @@ impl Text {
         }
     }
 
-    /// One of our own words, in which there is nothing to escape.
+    /// A text in which there is nothing to escape.
     fn code(&mut self, key: &str, code: &str) {
         self.raw(key);
         self.raw("\"");
