@@ -47,7 +47,7 @@ pub(crate) struct Written {
 }
 
 impl Row {
-    /// The longest record that is kept: that of a machine with a name of 20 characters and two short tags. A row takes 96 bytes.
+    /// The longest record that there is place for: that of a machine with a name of 20 characters and two short tags. A row takes 96 bytes.
     const LONGEST: usize = 91;
     const NONE: Self = Self { lap: 0, length: 0, record: [0; Self::LONGEST] };
 
@@ -60,8 +60,13 @@ impl Row {
         row
     }
 
-    fn record(&self) -> Option<&[u8]> {
-        self.record.get(..usize::from(self.length)).filter(|record| !record.is_empty())
+    fn is_none(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The record; empty where there is none.
+    fn record(&self) -> &[u8] {
+        self.record.get(..usize::from(self.length)).unwrap_or_default()
     }
 }
 
@@ -87,7 +92,7 @@ impl Cache {
         let (lap, chunk, row) = place(number)?;
         let chunk = self.chunks.get()?.get(chunk)?.read();
         let row = chunk.as_ref()?.get(row).filter(|row| row.lap == lap)?;
-        row.record().filter(|record| record.starts_with(id.as_bytes())).map(read)
+        Some(row.record()).filter(|record| record.starts_with(id.as_bytes())).map(read)
     }
 
     /// How many commits there were, where none is under way: to be asked before a row is read that is to be [kept](Cache::keep).
@@ -97,18 +102,16 @@ impl Cache {
 
     /// Keeps the record of a row that was read from the file, where nothing was committed since.
     pub(crate) fn keep(&self, since: Option<u64>, number: i64, record: &[u8]) {
-        let Some((lap, chunk, row)) = place(number) else { return };
-        if record.len() <= Row::LONGEST {
-            self.set(chunk, row, Row::new(lap, record), || since.is_some() && self.still() == since);
+        let Written { number, row } = Written::record(number, record);
+        if !row.is_none() {
+            self.set(number, row, || since.is_some() && self.still() == since);
         }
     }
 
     /// Takes out what a commit is about to change, which is under way for as long as this lives.
     pub(crate) fn change(&self, written: Vec<Written>) -> Changing<'_> {
         self.commits.fetch_add(1, Ordering::SeqCst);
-        for (_, chunk, row) in written.iter().filter_map(|written| place(written.number)) {
-            self.take_out(chunk, row);
-        }
+        written.iter().for_each(|written| self.set(written.number, Row::NONE, || true));
         Changing { cache: self, written }
     }
 
@@ -117,21 +120,17 @@ impl Cache {
         self.chunks.get().into_iter().flatten().for_each(|chunk| *chunk.write() = None);
     }
 
-    fn take_out(&self, chunk: usize, row: usize) {
-        let Some(chunk) = self.chunks.get().and_then(|chunks| chunks.get(chunk)) else { return };
-        if let Some(row) = chunk.write().as_mut().and_then(|chunk| chunk.get_mut(row)) {
-            *row = Row::NONE;
-        }
-    }
-
-    /// Puts a row into its place, where that `holds` once nobody else can change it.
-    fn set(&self, chunk: usize, row: usize, value: Row, holds: impl FnOnce() -> bool) {
+    /// Puts a row, or nothing, into the place of this number, where that `holds` once nobody else can change it.
+    fn set(&self, number: i64, value: Row, holds: impl FnOnce() -> bool) {
+        let Some((_, chunk, row)) = place(number) else { return };
         let chunks = self.chunks.get_or_init(|| (0..Self::ROWS / CHUNK).map(|_| RwLock::default()).collect());
         let Some(chunk) = chunks.get(chunk) else { return };
         let mut chunk = chunk.write();
-        if holds()
-            && let Some(row) = chunk.get_or_insert_with(|| Box::new([Row::NONE; CHUNK])).get_mut(row)
-        {
+        // For nothing no memory is taken.
+        if !holds() || chunk.is_none() && value.is_none() {
+            return;
+        }
+        if let Some(row) = chunk.get_or_insert_with(|| Box::new([Row::NONE; CHUNK])).get_mut(row) {
             *row = value;
         }
     }
@@ -154,12 +153,8 @@ pub(crate) struct Changing<'a> {
 impl Changing<'_> {
     /// It is committed: what it wrote may be read.
     pub(crate) fn done(mut self) {
-        for Written { number, row: value } in self.written.drain(..) {
-            match place(number) {
-                Some((_, chunk, row)) if value.length > 0 => self.cache.set(chunk, row, value, || true),
-                Some((_, chunk, row)) => self.cache.take_out(chunk, row),
-                None => {}
-            }
+        for Written { number, row } in self.written.drain(..) {
+            self.cache.set(number, row, || true);
         }
     }
 }

@@ -43,15 +43,12 @@ impl Clients {
         if let Some(database) = made.get(&here) {
             return database.clone();
         }
-        match Client::with_options(self.options.clone()) {
-            Ok(client) if made.len() < Self::MOST => {
-                let database = client.database(self.first.name());
-                made.insert(here, database.clone());
-                database
-            }
-            // The first was made with the same options; it serves all.
-            _ => self.first.clone(),
-        }
+        let client = (made.len() < Self::MOST).then(|| Client::with_options(self.options.clone()));
+        // The first was made with the same options; it serves all.
+        let Some(Ok(client)) = client else { return self.first.clone() };
+        let database = client.database(self.first.name());
+        made.insert(here, database.clone());
+        database
     }
 }
 

@@ -22,7 +22,7 @@ const LOOKS: u32 = 5;
 /// How often each member is asked how it is.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// Connections to each member, unless the URI says.
+/// Connections of a client to each member, unless the URI says.
 const CONNECTIONS: u32 = 64;
 
 /// Connects, and makes sure that transactions can be had.
